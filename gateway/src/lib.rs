@@ -1,0 +1,1 @@
+//! The door: layers, transcoding, gRPC-web, OpenAI surface. No database.

@@ -1,0 +1,185 @@
+//! Who is calling.
+
+use causeway_contracts::{CallerKind, Method, Role, Rule, common, permissions_of};
+use causeway_errors::ApiError;
+
+use crate::{UserId, WorkspaceId};
+
+/// Who is calling, after the credential was proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// What kind of caller it is.
+    pub kind: CallerKind,
+    /// The id of the person or the client, or the name of the service.
+    pub id: String,
+    /// The workspace of the call.
+    pub workspace: Option<WorkspaceId>,
+    /// What the caller may do there.
+    pub permissions: Vec<String>,
+    /// From which roles that comes.
+    pub roles: Vec<String>,
+    /// The session, token or client credential that was presented.
+    pub credential_id: String,
+    /// Whether a second factor was passed.
+    pub mfa: bool,
+}
+
+/// A message that does not describe a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a caller")]
+pub struct CallerError;
+
+impl Caller {
+    /// Nobody known: what a public RPC sees.
+    pub fn anonymous() -> Self {
+        Self {
+            kind: CallerKind::User,
+            id: String::new(),
+            workspace: None,
+            permissions: Vec::new(),
+            roles: Vec::new(),
+            credential_id: String::new(),
+            mfa: false,
+        }
+    }
+
+    /// A service that acts for itself.
+    pub fn service(name: &str) -> Self {
+        Self { kind: CallerKind::Service, id: name.to_owned(), ..Self::anonymous() }
+    }
+
+    /// A person in a workspace, holding what the roles hold; narrowed to `scopes` when there are any.
+    pub fn person(
+        kind: CallerKind,
+        user: UserId,
+        workspace: WorkspaceId,
+        roles: &[Role],
+        scopes: &[String],
+        credential_id: String,
+    ) -> Self {
+        let held = roles.iter().max().map_or(&[][..], |role| permissions_of(*role));
+        Self {
+            kind,
+            id: user.to_string(),
+            workspace: Some(workspace),
+            permissions: held
+                .iter()
+                .filter(|permission| scopes.is_empty() || scopes.iter().any(|scope| scope == *permission))
+                .map(|permission| (*permission).to_owned())
+                .collect(),
+            roles: roles.iter().map(|role| role.as_str().to_owned()).collect(),
+            credential_id,
+            mfa: false,
+        }
+    }
+
+    /// Whether nobody is known.
+    pub fn is_anonymous(&self) -> bool {
+        self.id.is_empty()
+    }
+
+    /// The person, for a person's session or token.
+    pub fn user(&self) -> Option<UserId> {
+        match self.kind {
+            CallerKind::User | CallerKind::Token => self.id.parse().ok(),
+            CallerKind::Client | CallerKind::Service => None,
+        }
+    }
+
+    /// Whether the caller may use the RPC. The gateway and the service both ask, from the same table.
+    ///
+    /// # Errors
+    /// 401 for an unknown caller, 403 for a known one that may not.
+    pub fn authorize(&self, method: &Method) -> Result<(), ApiError> {
+        if method.rule == Rule::Public {
+            return Ok(());
+        }
+        if self.is_anonymous() {
+            return Err(ApiError::unauthenticated());
+        }
+        if !method.callers.contains(&self.kind) {
+            return Err(ApiError::forbidden("CALLER_KIND_REFUSED", "this kind of credential cannot do that"));
+        }
+        match method.rule {
+            Rule::Public | Rule::Authenticated | Rule::Internal => Ok(()),
+            Rule::Permission { name, .. } if self.permissions.iter().any(|held| held == name) => Ok(()),
+            Rule::Permission { name, .. } => {
+                Err(ApiError::forbidden("PERMISSION_DENIED", format!("the permission {name} is missing")))
+            }
+        }
+    }
+}
+
+impl From<&Caller> for common::v1::Caller {
+    fn from(caller: &Caller) -> Self {
+        Self {
+            kind: caller.kind.as_str().to_owned(),
+            id: caller.id.clone(),
+            workspace_id: caller.workspace.map(|workspace| workspace.to_string()).unwrap_or_default(),
+            permissions: caller.permissions.clone(),
+            roles: caller.roles.clone(),
+            credential_id: caller.credential_id.clone(),
+            mfa: caller.mfa,
+        }
+    }
+}
+
+impl TryFrom<common::v1::Caller> for Caller {
+    type Error = CallerError;
+
+    fn try_from(message: common::v1::Caller) -> Result<Self, CallerError> {
+        let workspace = match message.workspace_id.as_str() {
+            "" => None,
+            id => Some(id.parse().map_err(|_| CallerError)?),
+        };
+        Ok(Self {
+            kind: CallerKind::parse(&message.kind).ok_or(CallerError)?,
+            id: message.id,
+            workspace,
+            permissions: message.permissions,
+            roles: message.roles,
+            credential_id: message.credential_id,
+            mfa: message.mfa,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_contracts::METHODS;
+
+    use super::*;
+
+    fn person(role: Role, scopes: &[String]) -> Caller {
+        let (user, workspace) = (UserId::generate(), WorkspaceId::generate());
+        Caller::person(CallerKind::User, user, workspace, &[role], scopes, "s".to_owned())
+    }
+
+    #[test]
+    fn an_unknown_caller_uses_public_rpcs_only() {
+        for method in METHODS {
+            let answer = Caller::anonymous().authorize(method);
+            assert_eq!(answer.is_ok(), method.rule == Rule::Public, "{}", method.path);
+        }
+    }
+
+    #[test]
+    fn an_owner_uses_everything_but_internal_rpcs() {
+        for method in METHODS {
+            let allowed = person(Role::Owner, &[]).authorize(method).is_ok();
+            assert_eq!(allowed, method.rule != Rule::Internal, "{}", method.path);
+        }
+    }
+
+    #[test]
+    fn scopes_narrow_and_never_widen() {
+        let scopes = ["secrets.read".to_owned(), "workspaces.write".to_owned(), "made.up".to_owned()];
+        assert_eq!(person(Role::Viewer, &scopes).permissions, ["secrets.read"]);
+    }
+
+    #[test]
+    fn a_caller_survives_the_wire() {
+        let caller = person(Role::Editor, &[]);
+        assert_eq!(Caller::try_from(common::v1::Caller::from(&caller)), Ok(caller));
+    }
+}

@@ -1,0 +1,58 @@
+//! Typed ids, the caller, and the context of a call: the first argument of every use case.
+
+mod caller;
+mod id;
+
+pub use caller::{Caller, CallerError};
+pub use id::{IdError, RequestId, SessionId, TokenId, UserId, WorkspaceId};
+
+use causeway_contracts::Method;
+use causeway_errors::ApiError;
+use chrono::{DateTime, SubsecRound as _, Utc};
+
+/// What a use case knows of the call around it. The server layers of the mesh make it; nothing in it comes from a
+/// request's body.
+#[derive(Debug, Clone)]
+pub struct CallContext {
+    /// Who is calling.
+    pub caller: Caller,
+    /// The RPC.
+    pub method: &'static Method,
+    /// The request at the door, over all hops.
+    pub request_id: RequestId,
+    /// When the service took the call; the clock of everything that the call does.
+    pub now: DateTime<Utc>,
+}
+
+impl CallContext {
+    /// A context as the server layers make it. `now` is cut to microseconds, which is what PostgreSQL keeps.
+    pub fn new(caller: Caller, method: &'static Method, request_id: RequestId, now: DateTime<Utc>) -> Self {
+        Self { caller, method, request_id, now: now.trunc_subsecs(6) }
+    }
+
+    /// The context that the server layers left with a request.
+    ///
+    /// # Errors
+    /// An internal error when the request did not pass the layers.
+    pub fn of<T>(request: &tonic::Request<T>) -> Result<Self, ApiError> {
+        request.extensions().get::<Self>().cloned().ok_or_else(ApiError::internal)
+    }
+
+    /// The workspace of the call.
+    ///
+    /// # Errors
+    /// `WORKSPACE_REQUIRED` for a caller without one.
+    pub fn workspace(&self) -> Result<WorkspaceId, ApiError> {
+        self.caller
+            .workspace
+            .ok_or_else(|| ApiError::forbidden("WORKSPACE_REQUIRED", "the credential names no workspace"))
+    }
+
+    /// The person who calls, directly or through a token.
+    ///
+    /// # Errors
+    /// `PERSON_REQUIRED` for any other caller.
+    pub fn user(&self) -> Result<UserId, ApiError> {
+        self.caller.user().ok_or_else(|| ApiError::forbidden("PERSON_REQUIRED", "only a person can do this"))
+    }
+}

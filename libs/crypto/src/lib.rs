@@ -1,0 +1,1 @@
+//! Envelopes, key providers, token formats and signing keys.

@@ -1,0 +1,1 @@
+//! PostgreSQL: pool, WorkspaceTx, migrations, error classes and boot checks.

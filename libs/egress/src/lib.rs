@@ -1,0 +1,1 @@
+//! The one way out: a pooled HTTPS client with deadlines and size limits.

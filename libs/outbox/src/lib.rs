@@ -1,0 +1,1 @@
+//! Transactional outbox and the relay that carries its rows to the audit log.

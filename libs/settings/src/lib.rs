@@ -1,0 +1,1 @@
+//! The registry of every setting: name, aliases, tier rules, parsing and its documentation.

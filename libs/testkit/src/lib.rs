@@ -1,0 +1,1 @@
+//! Test database, fake upstreams and helpers that tests of several crates share.

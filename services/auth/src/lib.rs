@@ -1,0 +1,1 @@
+//! Who is calling: accounts, sessions, access tokens, personal access tokens.

@@ -1,0 +1,1 @@
+//! Which model answers: providers, order, chat completions.

@@ -1,0 +1,1 @@
+//! Which option to show and what was learnt from it.

@@ -1,0 +1,1 @@
+//! Whose data it is and under which keys it lies: workspaces, members, data keys, secrets.
