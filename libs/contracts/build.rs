@@ -146,13 +146,20 @@ fn write_row(
         || "None".to_owned(),
         |surface| format!("Some(Surface {{ dialect: Dialect::OpenaiChat, path: {:?} }})", text(&surface, "path")),
     );
+    let status = options
+        .descriptor()
+        .parent_pool()
+        .get_extension_by_name("causeway.common.v1.success_status")
+        .filter(|field| options.has_extension(field))
+        .and_then(|field| options.get_extension(&field).as_i32())
+        .unwrap_or(200);
     let service = method.parent_service();
     let package = service.package_name().split('.').nth(1).unwrap_or_default().to_owned();
     let _ = writeln!(
         rows,
         "    Method {{ service: {:?}, name: {:?}, path: {:?}, owner: {package:?}, rule: {rule}, callers: &[{}], mfa: {}, \
          audited: {}, idempotency: Idempotency::{}, server_streaming: {}, input: {:?}, output: {:?}, routes: &[{}], \
-         surface: {surface}, comment: {comment:?} }},",
+         surface: {surface}, success_status: {status}, comment: {comment:?} }},",
         service.full_name(),
         method.name(),
         format!("/{}/{}", service.full_name(), method.name()),
@@ -172,10 +179,11 @@ fn routes(rule: &DynamicMessage) -> Vec<String> {
     for verb in ["get", "put", "post", "delete", "patch"] {
         if rule.has_field_by_name(verb) {
             routes.push(format!(
-                "Route {{ verb: {:?}, path: {:?}, body: {:?} }}",
+                "Route {{ verb: {:?}, path: {:?}, body: {:?}, response_body: {:?} }}",
                 verb.to_uppercase(),
                 text(rule, verb),
-                text(rule, "body")
+                text(rule, "body"),
+                text(rule, "response_body")
             ));
         }
     }

@@ -2,13 +2,15 @@
 
 use causeway_contracts::{CallerKind, Method, Role, Rule, common, permissions_of};
 use causeway_errors::ApiError;
+use serde::{Deserialize, Serialize};
 
 use crate::{UserId, WorkspaceId};
 
 /// Who is calling, after the credential was proven.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     /// What kind of caller it is.
+    #[serde(with = "kind")]
     pub kind: CallerKind,
     /// The id of the person or the client, or the name of the service.
     pub id: String,
@@ -22,6 +24,21 @@ pub struct Caller {
     pub credential_id: String,
     /// Whether a second factor was passed.
     pub mfa: bool,
+}
+
+/// The kind of a caller as the word that everybody uses for it.
+mod kind {
+    use causeway_contracts::CallerKind;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(kind: &CallerKind, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(kind.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CallerKind, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        CallerKind::parse(&word).ok_or_else(|| serde::de::Error::custom("unknown kind of caller"))
+    }
 }
 
 /// A message that does not describe a caller.

@@ -2,9 +2,11 @@
 
 mod caller;
 mod id;
+mod time;
 
 pub use caller::{Caller, CallerError};
 pub use id::{IdError, RequestId, SessionId, TokenId, UserId, WorkspaceId};
+pub use time::{from_timestamp, to_timestamp};
 
 use causeway_contracts::Method;
 use causeway_errors::ApiError;

@@ -3,17 +3,19 @@
 
 mod json;
 mod methods;
+mod structs;
 
 pub use json::{JsonError, from_json, to_json};
 pub use methods::{
     CallerKind, Dialect, Idempotency, METHODS, Method, PERMISSIONS, Role, Route, Rule, Surface, method, permissions_of,
 };
+pub use structs::{from_struct, to_struct};
 
 use std::sync::LazyLock;
 
 use prost_reflect::DescriptorPool;
 
-#[expect(missing_docs, dead_code, unreachable_pub, reason = "generated code; its documentation is in proto/")]
+#[allow(missing_docs, dead_code, unreachable_pub, reason = "generated code; its documentation is in proto/")]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/causeway.rs"));
 }

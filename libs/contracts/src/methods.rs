@@ -36,6 +36,8 @@ pub struct Method {
     pub routes: &'static [Route],
     /// A foreign surface on which it answers too.
     pub surface: Option<Surface>,
+    /// The HTTP status of success.
+    pub success_status: u16,
     /// The comment in the proto file.
     pub comment: &'static str,
 }
@@ -141,6 +143,8 @@ pub struct Route {
     pub path: &'static str,
     /// Which part of the request message the body is: `*`, a field's name, or nothing.
     pub body: &'static str,
+    /// Which field of the response message is the answer; the whole message if empty.
+    pub response_body: &'static str,
 }
 
 /// A foreign HTTP surface, always POST.

@@ -1,1 +1,25 @@
-//! How a service is run and called: channels near and far, service tokens, server layers, health, reflection, drain.
+//! How a service is run and called. A call looks the same near (same process, no socket) and far (HTTP/2): the same
+//! generated client, the same credentials, deadline, trace, retries and checks on both sides.
+
+mod channel;
+mod deadline;
+mod drain;
+mod health;
+mod listen;
+mod outbound;
+mod server;
+mod service;
+mod token;
+
+pub use channel::{LinkError, MeshChannel, far, near};
+pub use deadline::read as timeout_in;
+pub use drain::{Drain, DrainReport};
+pub use health::{Health, is_serving};
+pub use listen::{Listener, PeerAddr};
+pub use outbound::{DEFAULT_DEADLINE, MAX_DEADLINE, Mesh, OnBehalf, on_behalf};
+pub use server::{Guard, GuardOptions, SECRET_HEADER};
+pub use service::{Background, Readiness, Service, always_ready};
+pub use token::{OPERATOR, ServiceIdentity};
+
+/// The header in which a request's id travels over all hops.
+pub const REQUEST_ID_HEADER: &str = "x-request-id";

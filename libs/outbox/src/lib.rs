@@ -1,1 +1,36 @@
-//! Transactional outbox and the relay that carries its rows to the audit log.
+//! The transactional outbox: a change and the fact that it happened are one step of one store, and a relay carries
+//! the facts to the audit log. Order within a service is kept, nothing is lost, the log deduplicates by event id.
+
+mod event;
+mod memory;
+mod postgres;
+mod relay;
+
+pub use event::{Outcome, OutboxEvent};
+pub use memory::MemoryOutbox;
+pub use postgres::{PgOutbox, insert_outbox_row};
+pub use relay::{Relay, RelayHandle};
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+/// A store that cannot be read or written now.
+#[derive(Debug, thiserror::Error)]
+#[error("outbox store is unavailable")]
+pub struct OutboxError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Where a service keeps the facts that the log does not have yet.
+#[async_trait]
+pub trait OutboxStore: Send + Sync + 'static {
+    /// At most `limit` facts that were not yet marked as sent, in the order of their commits.
+    ///
+    /// # Errors
+    /// [`OutboxError`] when the store does not answer.
+    async fn unsent(&self, limit: usize) -> Result<Vec<OutboxEvent>, OutboxError>;
+
+    /// Marks facts as sent: the log has them.
+    ///
+    /// # Errors
+    /// [`OutboxError`] when the store does not answer; the facts are then sent again.
+    async fn mark_sent(&self, ids: &[Uuid]) -> Result<(), OutboxError>;
+}

@@ -1,0 +1,161 @@
+//! What the gateway is told.
+
+use std::time::Duration;
+
+use causeway_settings::{Problem, Settings, Tier};
+use http::HeaderValue;
+use ipnet::IpNet;
+
+/// The gateway's part of the settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The tier.
+    pub tier: Tier,
+    /// The most that a request's body may measure.
+    pub max_body_bytes: usize,
+    /// Origins that browsers may call from; `*` alone allows any, without credentials.
+    pub origins: Vec<String>,
+    /// The Content-Security-Policy to send; none when it is switched off.
+    pub content_security_policy: Option<HeaderValue>,
+    /// Whether the public side is https: HSTS and Secure cookies.
+    pub public_https: bool,
+    /// Proxies whose forwarded addresses are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Requests a minute of one address; 0 is no limit.
+    pub rate_per_address: u32,
+    /// Requests a minute of one workspace.
+    pub rate_tier: RateTier,
+    /// From when on an answer is slow.
+    pub slow_after: Duration,
+    /// The refresh cookie.
+    pub cookie: CookieConfig,
+    /// How the refresh token lives in the cookie, in seconds.
+    pub refresh_seconds: i64,
+}
+
+/// The attributes of the refresh cookie (B-AUTH-13).
+#[derive(Debug, Clone)]
+pub struct CookieConfig {
+    /// Its name.
+    pub name: String,
+    /// Its path.
+    pub path: String,
+    /// Its domain; the host alone when absent.
+    pub domain: Option<String>,
+    /// `Lax`, `Strict` or `None`.
+    pub same_site: &'static str,
+}
+
+/// How often a workspace may call (B-GW-17).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateTier {
+    /// 600 requests a minute.
+    Free,
+    /// 6000 requests a minute.
+    Standard,
+    /// 60000 requests a minute.
+    Enterprise,
+    /// No limit: tier `test`.
+    Unlimited,
+}
+
+impl RateTier {
+    /// Requests a minute; nothing is no limit.
+    pub fn per_minute(self) -> Option<u32> {
+        match self {
+            Self::Free => Some(600),
+            Self::Standard => Some(6000),
+            Self::Enterprise => Some(60_000),
+            Self::Unlimited => None,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the gateway's settings.
+    ///
+    /// # Errors
+    /// Every setting that is wrong.
+    pub fn from_settings(settings: &Settings) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let tier = settings.tier();
+        let public_url = settings.text("NEXTAUTH_URL").unwrap_or_default();
+        let trusted_proxies = settings
+            .list("TRUSTED_PROXIES")
+            .iter()
+            .filter_map(|text| {
+                let net = text.parse().or_else(|_| text.parse().map(|address: std::net::IpAddr| IpNet::from(address)));
+                net.map_err(|_| problems.push(problem("TRUSTED_PROXIES", "must hold addresses or CIDR blocks"))).ok()
+            })
+            .collect();
+        let config = Self {
+            tier,
+            max_body_bytes: number(settings, "MAX_BODY_BYTES", 10 << 20),
+            origins: settings.list("CORS_ALLOWED_ORIGINS"),
+            content_security_policy: policy(settings, &mut problems),
+            public_https: public_url.starts_with("https://"),
+            trusted_proxies,
+            rate_per_address: if tier == Tier::Test { 0 } else { number(settings, "RATE_LIMIT_PER_MINUTE", 6000) },
+            rate_tier: rate_tier(settings, &mut problems),
+            slow_after: Duration::from_millis(number(settings, "SLOW_API_THRESHOLD_MS", 150)),
+            cookie: CookieConfig {
+                name: settings.text("AUTH_REFRESH_COOKIE_NAME").unwrap_or_else(|| "refresh_token".to_owned()),
+                path: settings.text("AUTH_REFRESH_COOKIE_PATH").unwrap_or_else(|| "/auth".to_owned()),
+                domain: settings.text("AUTH_REFRESH_COOKIE_DOMAIN"),
+                same_site: match settings.text("AUTH_REFRESH_COOKIE_SAMESITE").as_deref() {
+                    Some("strict") => "Strict",
+                    Some("none") => "None",
+                    _ => "Lax",
+                },
+            },
+            refresh_seconds: number::<i64>(settings, "AUTH_REFRESH_TOKEN_TTL_DAYS", 30) * 86_400,
+        };
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+}
+
+fn problem(setting: &str, message: &str) -> Problem {
+    Problem { setting: setting.to_owned(), message: message.to_owned() }
+}
+
+fn number<T: TryFrom<i64>>(settings: &Settings, name: &str, default: T) -> T {
+    settings.integer(name).and_then(|number| T::try_from(number).ok()).unwrap_or(default)
+}
+
+/// The policy of B-GW-7 and B-GW-8: computed, replaced whole, or dropped outside of production.
+fn policy(settings: &Settings, problems: &mut Vec<Problem>) -> Option<HeaderValue> {
+    let production = settings.tier() == Tier::Production;
+    if settings.flag("CSP_DISABLED") == Some(true) && !production {
+        return None;
+    }
+    let text = settings.text("CSP_POLICY").unwrap_or_else(|| {
+        let eval = if production { "" } else { " 'unsafe-eval'" };
+        format!(
+            "default-src 'self'; script-src 'self'{eval}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+             object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+        )
+    });
+    match HeaderValue::try_from(text) {
+        Ok(value) => Some(value),
+        Err(_) => {
+            problems.push(problem("CSP_POLICY", "must be one line of visible ASCII"));
+            None
+        }
+    }
+}
+
+fn rate_tier(settings: &Settings, problems: &mut Vec<Problem>) -> RateTier {
+    if settings.tier() == Tier::Test {
+        return RateTier::Unlimited;
+    }
+    match settings.text("RATE_LIMIT_TIER").as_deref() {
+        None | Some("standard") => RateTier::Standard,
+        Some("free") => RateTier::Free,
+        Some("enterprise") => RateTier::Enterprise,
+        Some("unlimited") => RateTier::Unlimited,
+        Some(_) => {
+            problems.push(problem("RATE_LIMIT_TIER", "must be free, standard, enterprise or unlimited"));
+            RateTier::Standard
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The layers of the door, one file each.
+
+pub(crate) mod authenticate;
+pub(crate) mod authorize;
+pub(crate) mod cors;
+pub(crate) mod idempotency;
+pub(crate) mod limits;
+pub(crate) mod observe;
+pub(crate) mod panic;
+pub(crate) mod rate;
+pub(crate) mod route;
+pub(crate) mod security_headers;
+pub(crate) mod strip;

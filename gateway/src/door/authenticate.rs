@@ -1,0 +1,141 @@
+//! Who is calling. The kind of a credential is decided by its shape before anything is verified (MODE-01); two
+//! credentials are an error; JWTs are verified here, opaque tokens by auth with a short cache.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::middleware::Next;
+use axum::response::Response;
+use causeway_context::{Caller, UserId, WorkspaceId};
+use causeway_contracts::auth::v1::AuthenticateTokenRequest;
+use causeway_contracts::auth::v1::auth_service_client::AuthServiceClient;
+use causeway_contracts::{CallerKind, Role, Rule};
+use causeway_crypto::{AccessClaims, fits_jwt, token};
+use causeway_errors::{ApiError, Code};
+use chrono::Utc;
+use http::{HeaderMap, Request, header};
+
+use crate::Gateway;
+use crate::refusal::refuse_request;
+use crate::target::Target;
+
+/// Within this time a revoked token is refused by every gateway (contract §2).
+const FRESH: Duration = Duration::from_secs(4);
+const CACHED: usize = 10_000;
+const PERSONAL_TOKEN: &str = "cw_pat";
+
+/// Callers of opaque tokens that auth has proven a moment ago, by the hash of the token.
+pub(crate) struct Cache(Mutex<HashMap<[u8; 32], (Instant, Caller)>>);
+
+impl Cache {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(HashMap::new()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Instant, Caller)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, hash: &[u8; 32]) -> Option<Caller> {
+        self.lock().get(hash).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, caller)| caller.clone())
+    }
+
+    fn put(&self, hash: [u8; 32], caller: Caller) {
+        let mut entries = self.lock();
+        if entries.len() >= CACHED {
+            entries.retain(|_, (at, _)| at.elapsed() < FRESH);
+        }
+        if entries.len() < CACHED {
+            entries.insert(hash, (Instant::now(), caller));
+        }
+    }
+}
+
+pub(crate) async fn layer(State(gateway): State<Arc<Gateway>>, mut request: Request<Body>, next: Next) -> Response {
+    let Some(method) = request.extensions().get::<Target>().and_then(Target::method) else {
+        return next.run(request).await;
+    };
+    let caller = if method.rule == Rule::Public {
+        Ok(Caller::anonymous())
+    } else {
+        // The future must not hold the request: its body cannot be shared between threads.
+        match credential(request.headers()) {
+            Ok(Some(credential)) => prove(&gateway, credential).await,
+            Ok(None) => Err(ApiError::unauthenticated()),
+            Err(error) => Err(error),
+        }
+    };
+    match caller.and_then(|caller| agree(request.headers(), caller)) {
+        Ok(caller) => {
+            request.headers_mut().remove(header::AUTHORIZATION);
+            request.headers_mut().remove("x-api-key");
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(error) => refuse_request(&request, error),
+    }
+}
+
+/// The one credential of a request.
+fn credential(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let text = |name: &str| -> Result<Vec<String>, ApiError> {
+        let values = headers.get_all(name).iter();
+        values.map(|value| value.to_str().map(str::to_owned).map_err(|_| ApiError::unauthenticated())).collect()
+    };
+    let (bearers, keys) = (text(header::AUTHORIZATION.as_str())?, text("x-api-key")?);
+    if bearers.len() + keys.len() > 1 {
+        return Err(ApiError::new(Code::InvalidArgument, "SEVERAL_CREDENTIALS", "give exactly one credential"));
+    }
+    if let Some(key) = keys.into_iter().next() {
+        return Ok(Some(key));
+    }
+    let Some(value) = bearers.into_iter().next() else { return Ok(None) };
+    match value.split_once(' ') {
+        Some((scheme, credential)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(credential.trim().to_owned())),
+        _ => Err(ApiError::unauthenticated()),
+    }
+}
+
+async fn prove(gateway: &Gateway, credential: String) -> Result<Caller, ApiError> {
+    if fits_jwt(&credential) {
+        #[expect(clippy::disallowed_methods, reason = "the life of an access token is checked at the door")]
+        let claims = gateway.access.verify(&credential, Utc::now());
+        return claims.map_err(|_| ApiError::unauthenticated()).and_then(of_claims);
+    }
+    if !token::check(PERSONAL_TOKEN, &credential) {
+        return Err(ApiError::unauthenticated());
+    }
+    let hash = token::hash(&credential);
+    if let Some(caller) = gateway.credentials.get(&hash) {
+        return Ok(caller);
+    }
+    let mut auth = AuthServiceClient::new(gateway.mesh.to("auth"));
+    let answer = auth.authenticate_token(AuthenticateTokenRequest { token: credential }).await;
+    let message = answer.map_err(ApiError::from)?.into_inner().caller.ok_or_else(ApiError::internal)?;
+    let caller = Caller::try_from(message).map_err(|_| ApiError::internal())?;
+    gateway.credentials.put(hash, caller.clone());
+    Ok(caller)
+}
+
+fn of_claims(claims: AccessClaims) -> Result<Caller, ApiError> {
+    let user: UserId = claims.sub.parse().map_err(|_| ApiError::unauthenticated())?;
+    let workspace: WorkspaceId = claims.workspace_id.parse().map_err(|_| ApiError::unauthenticated())?;
+    let roles: Vec<Role> = claims.roles.iter().filter_map(|role| Role::parse(role)).collect();
+    let scopes: Vec<String> = claims.scope.split_whitespace().map(str::to_owned).collect();
+    let mut caller = Caller::person(CallerKind::User, user, workspace, &roles, &scopes, claims.sid);
+    caller.mfa = claims.mfa;
+    Ok(caller)
+}
+
+/// `X-Tenant-Id` may name the workspace; it must be the credential's (C-5).
+fn agree(headers: &HeaderMap, caller: Caller) -> Result<Caller, ApiError> {
+    let Some(named) = headers.get("x-tenant-id") else { return Ok(caller) };
+    let own = caller.workspace.map(|workspace| workspace.to_string());
+    if caller.is_anonymous() || own.is_some_and(|own| named.as_bytes().eq_ignore_ascii_case(own.as_bytes())) {
+        return Ok(caller);
+    }
+    Err(ApiError::forbidden("WORKSPACE_MISMATCH", "X-Tenant-Id is not the workspace of the credential"))
+}

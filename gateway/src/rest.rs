@@ -1,0 +1,87 @@
+//! REST, made from the method table: a request becomes the RPC's message, the answer becomes JSON or events.
+
+mod cookie;
+mod events;
+mod input;
+
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use causeway_contracts::{Method, Route, to_json};
+use causeway_errors::ApiError;
+use http::{HeaderMap, Request, StatusCode};
+use prost_reflect::{DynamicMessage, MessageDescriptor};
+use serde_json::Value;
+
+use crate::refusal::{Form, refuse};
+use crate::rpc::{self, Origin};
+use crate::Gateway;
+
+pub(crate) use events::{event, respond};
+
+/// Answers a REST call.
+pub(crate) async fn answer(
+    gateway: &Gateway,
+    method: &'static Method,
+    route: &'static Route,
+    parameters: Vec<(String, String)>,
+    request: Request<Body>,
+) -> Response {
+    let (form, origin) = (Form::of(&request), Origin::of(&request));
+    let request_id = origin.request_id.clone();
+    match transcode(gateway, method, route, parameters, request, origin).await {
+        Ok(response) => response,
+        Err(error) => refuse(form, &request_id, error),
+    }
+}
+
+async fn transcode(
+    gateway: &Gateway,
+    method: &'static Method,
+    route: &'static Route,
+    parameters: Vec<(String, String)>,
+    request: Request<Body>,
+    origin: Origin,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let body = rpc::read(body).await?;
+    let descriptor = rpc::message(method.input)?;
+    let mut json = input::assemble(&descriptor, route, &parameters, &parts, &body)?;
+    let by_cookie = cookie::take(&gateway.config, method, &parts.headers, &mut json)?;
+    input::take_idempotency_key(&descriptor, &parts.headers, &mut json);
+    let message = causeway_contracts::from_json(&descriptor, Value::Object(json))
+        .map_err(|error| ApiError::invalid(within(route, &error.path), error.reason))?;
+    if method.server_streaming {
+        let request_id = origin.request_id.clone();
+        let answers = rpc::call(&gateway.mesh, method, origin, &message).await?;
+        return Ok(events::stream(answers, request_id));
+    }
+    let answer = rpc::unary(&gateway.mesh, method, origin, &message).await?;
+    let mut headers = HeaderMap::new();
+    let mut json = picked(&answer, route.response_body)?;
+    cookie::give(&gateway.config, method, by_cookie, &mut json, &mut headers);
+    let status = StatusCode::from_u16(method.success_status).unwrap_or(StatusCode::OK);
+    Ok((status, headers, axum::Json(json)).into_response())
+}
+
+/// The path of a wrong field as the client wrote it: without the field that the body stands for.
+fn within(route: &Route, path: &str) -> String {
+    let prefix = format!("{}.", route.body);
+    path.strip_prefix(&prefix).unwrap_or(path).to_owned()
+}
+
+/// The part of the answer that the route shows.
+fn picked(answer: &DynamicMessage, field: &str) -> Result<Value, ApiError> {
+    let json = to_json(answer).map_err(|_| ApiError::internal())?;
+    if field.is_empty() {
+        return Ok(json);
+    }
+    match json {
+        Value::Object(mut fields) => fields.remove(field).ok_or_else(ApiError::internal),
+        _ => Err(ApiError::internal()),
+    }
+}
+
+/// Whether a message has a field of that name.
+fn has_field(descriptor: &MessageDescriptor, name: &str) -> bool {
+    descriptor.get_field_by_name(name).is_some()
+}

@@ -1,0 +1,178 @@
+//! Calls an RPC with a message that is known by its descriptor only.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use causeway_context::{Caller, RequestId};
+use causeway_contracts::{Method, descriptors};
+use causeway_errors::ApiError;
+use causeway_mesh::{Mesh, OnBehalf};
+use futures::Stream;
+use http::{HeaderMap, HeaderValue, Request, header};
+use http_body_util::BodyExt as _;
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, MessageDescriptor};
+use tonic::{Code, Status};
+use tower::ServiceExt as _;
+
+/// One byte of flags and four of length before every gRPC message.
+const PREFIX: usize = 5;
+/// The most that an answer's message may measure.
+const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+/// Who calls, and at the door as which request.
+pub(crate) struct Origin {
+    pub(crate) caller: Caller,
+    pub(crate) request_id: RequestId,
+}
+
+impl Origin {
+    /// The origin that the layers left in a request.
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        Self {
+            caller: request.extensions().get::<Caller>().cloned().unwrap_or_else(Caller::anonymous),
+            request_id: crate::door::observe::request_id(request),
+        }
+    }
+}
+
+/// The descriptor of a message of the contracts.
+pub(crate) fn message(name: &str) -> Result<MessageDescriptor, ApiError> {
+    descriptors().get_message_by_name(name).ok_or_else(ApiError::internal)
+}
+
+/// Calls `method`; the answers come as a stream, of one message for a unary RPC.
+pub(crate) async fn call(
+    mesh: &Mesh,
+    method: &'static Method,
+    origin: Origin,
+    input: &DynamicMessage,
+) -> Result<Answers, ApiError> {
+    let mut request = Request::new(tonic::body::Body::new(http_body_util::Full::new(frame(input))));
+    *request.method_mut() = http::Method::POST;
+    *request.uri_mut() = http::Uri::from_static(method.path);
+    let headers = request.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    request.extensions_mut().insert(OnBehalf { caller: origin.caller, request_id: origin.request_id });
+    let response = mesh.to(method.owner).oneshot(request).await.map_err(|error| {
+        tracing::warn!(error = &error as &dyn std::error::Error, service = method.owner, "a service is not reachable");
+        ApiError::unavailable("SERVICE_UNAVAILABLE")
+    })?;
+    if let Some(error) = failure(response.headers()) {
+        return Err(error);
+    }
+    let output = message(method.output)?;
+    Ok(Answers { body: response.into_body(), buffer: BytesMut::new(), output, ended: false })
+}
+
+/// Calls a unary RPC.
+pub(crate) async fn unary(
+    mesh: &Mesh,
+    method: &'static Method,
+    origin: Origin,
+    input: &DynamicMessage,
+) -> Result<DynamicMessage, ApiError> {
+    let mut answers = call(mesh, method, origin, input).await?;
+    let answer = futures::StreamExt::next(&mut answers).await.ok_or_else(ApiError::internal)??;
+    // The trailers may still say that the call failed.
+    match futures::StreamExt::next(&mut answers).await {
+        Some(Err(error)) => Err(error),
+        Some(Ok(_)) | None => Ok(answer),
+    }
+}
+
+/// The messages that a call is answered with.
+pub(crate) struct Answers {
+    body: tonic::body::Body,
+    buffer: BytesMut,
+    output: MessageDescriptor,
+    ended: bool,
+}
+
+impl Answers {
+    fn decode(&mut self) -> Option<Result<DynamicMessage, ApiError>> {
+        let length = usize::try_from(u32::from_be_bytes(self.buffer.get(1..PREFIX)?.try_into().ok()?)).ok()?;
+        if length > MAX_MESSAGE_BYTES {
+            return Some(Err(ApiError::internal()));
+        }
+        if self.buffer.len() < PREFIX + length {
+            return None;
+        }
+        self.buffer.advance(PREFIX);
+        let bytes = self.buffer.split_to(length).freeze();
+        Some(DynamicMessage::decode(self.output.clone(), bytes).map_err(|_| ApiError::internal()))
+    }
+}
+
+impl Stream for Answers {
+    type Item = Result<DynamicMessage, ApiError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            if let Some(message) = self.decode() {
+                return Poll::Ready(Some(message));
+            }
+            match std::task::ready!(http_body::Body::poll_frame(Pin::new(&mut self.body), cx)) {
+                None => {
+                    // A stream without a status in its end was cut.
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(ApiError::unavailable("STREAM_CUT"))));
+                }
+                Some(Err(status)) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(ApiError::from(status))));
+                }
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.buffer.extend_from_slice(&data),
+                    Err(frame) => {
+                        if let Ok(trailers) = frame.into_trailers() {
+                            self.ended = true;
+                            return Poll::Ready(failure(&trailers).map(Err));
+                        }
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// The error that headers or trailers tell of.
+fn failure(headers: &HeaderMap) -> Option<ApiError> {
+    let status = Status::from_header_map(headers)?;
+    (status.code() != Code::Ok).then(|| ApiError::from(status))
+}
+
+fn frame(message: &DynamicMessage) -> Bytes {
+    let length = message.encoded_len();
+    let mut bytes = BytesMut::with_capacity(PREFIX + length);
+    bytes.put_u8(0);
+    bytes.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    bytes.extend_from_slice(&message.encode_to_vec());
+    bytes.freeze()
+}
+
+/// Reads a request's body whole.
+///
+/// # Errors
+/// `PAYLOAD_TOO_LARGE` past the limit that the door has set, `BODY_CUT` when the client went away.
+pub(crate) async fn read(body: Body) -> Result<Bytes, ApiError> {
+    match body.collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) => {
+            let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+            while let Some(inner) = cause {
+                if inner.is::<http_body_util::LengthLimitError>() {
+                    return Err(crate::door::limits::too_large());
+                }
+                cause = inner.source();
+            }
+            Err(ApiError::new(causeway_errors::Code::InvalidArgument, "BODY_CUT", "the body ended early"))
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The outbox of a PostgreSQL store: the table that `causeway.create_outbox()` makes in the service's schema.
+
+use async_trait::async_trait;
+use causeway_database::{Database, DatabaseError, SystemTx};
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Json, Uuid as SqlUuid};
+use diesel::{QueryResult, QueryableByName, sql_query};
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{OutboxError, OutboxEvent, OutboxStore};
+
+/// Adds a fact within the transaction `tx` of the service whose schema is `schema`.
+///
+/// Call it last in the transaction. Two changes of one thing wait for each other at its row, so facts that are added
+/// after the change are numbered in the order of the changes.
+///
+/// # Errors
+/// As any statement; the transaction is then lost.
+pub async fn insert_outbox_row(
+    tx: &mut AsyncPgConnection,
+    schema: &'static str,
+    event: &OutboxEvent,
+) -> Result<(), diesel::result::Error> {
+    let document = serde_json::to_value(event)
+        .map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
+    Insert { schema, id: event.id, workspace: event.workspace.0, document }.execute(tx).await?;
+    Ok(())
+}
+
+/// Written by hand, as the schema is a value here; unlike `sql_query` it keeps its prepared statement.
+struct Insert {
+    schema: &'static str,
+    id: Uuid,
+    workspace: Uuid,
+    document: Value,
+}
+
+impl QueryId for Insert {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Pg> for Insert {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("INSERT INTO ");
+        out.push_identifier(self.schema)?;
+        out.push_sql(".outbox (id, workspace, event) VALUES (");
+        out.push_bind_param::<SqlUuid, _>(&self.id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<SqlUuid, _>(&self.workspace)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Json, _>(&self.document)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+/// The outbox of the service whose schema it is given, for the relay.
+///
+/// Sent rows are deleted, and no place in the sequence is remembered: a transaction that commits late is found, though
+/// later ones were sent before it. Two relays may send the same rows, which the log deduplicates.
+#[derive(Clone)]
+pub struct PgOutbox {
+    database: Database,
+    schema: &'static str,
+}
+
+impl PgOutbox {
+    /// The outbox in `schema`.
+    pub fn new(database: Database, schema: &'static str) -> Self {
+        Self { database, schema }
+    }
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Json)]
+    event: Value,
+}
+
+#[async_trait]
+impl OutboxStore for PgOutbox {
+    async fn unsent(&self, limit: usize) -> Result<Vec<OutboxEvent>, OutboxError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let query = format!("SELECT event FROM \"{}\".outbox ORDER BY position LIMIT $1", self.schema);
+        let read = async |tx: &mut SystemTx| -> Result<Vec<Row>, DatabaseError> {
+            Ok(sql_query(&query).bind::<BigInt, _>(limit).load(tx).await?)
+        };
+        let rows = self.database.system("outbox.unsent", read).await.map_err(|error| OutboxError(error.into()))?;
+        rows.into_iter()
+            .map(|row| serde_json::from_value(row.event).map_err(|error| OutboxError(error.into())))
+            .collect()
+    }
+
+    async fn mark_sent(&self, ids: &[Uuid]) -> Result<(), OutboxError> {
+        let query = format!("DELETE FROM \"{}\".outbox WHERE id = ANY ($1)", self.schema);
+        let delete = async |tx: &mut SystemTx| -> Result<usize, DatabaseError> {
+            Ok(sql_query(&query).bind::<Array<SqlUuid>, _>(ids).execute(tx).await?)
+        };
+        self.database.system("outbox.mark_sent", delete).await.map_err(|error| OutboxError(error.into()))?;
+        Ok(())
+    }
+}

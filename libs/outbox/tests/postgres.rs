@@ -1,0 +1,90 @@
+//! The outbox in PostgreSQL, within the transactions of a service.
+
+use causeway_context::WorkspaceId;
+use causeway_database::{Database, DatabaseError, Schema, WorkspaceTx};
+use causeway_outbox::{Outcome, OutboxEvent, OutboxStore as _, PgOutbox, insert_outbox_row};
+use causeway_testkit::TestDb;
+use chrono::{SubsecRound as _, Utc};
+use diesel_migrations::embed_migrations;
+use serde_json::json;
+use uuid::Uuid;
+
+static SCHEMA: Schema =
+    Schema { name: "facts", migrations: embed_migrations!("tests/migrations"), unscoped: &["outbox"] };
+
+fn event(workspace: WorkspaceId, target: &str) -> OutboxEvent {
+    let details = json!({ "name": "nul \u{0} and \u{1F980}", "count": u64::MAX, "share": -0.0 });
+    OutboxEvent {
+        id: Uuid::now_v7(),
+        workspace,
+        action: "note.create".to_owned(),
+        actor_kind: "user".to_owned(),
+        actor_id: Uuid::now_v7().to_string(),
+        target_kind: "note".to_owned(),
+        target_id: target.to_owned(),
+        outcome: Outcome::Success,
+        occurred_at: Utc::now().trunc_subsecs(6),
+        request_id: "r".to_owned(),
+        service: "facts".to_owned(),
+        details: details.as_object().cloned().unwrap_or_default(),
+    }
+}
+
+async fn insert(database: &Database, event: &OutboxEvent) {
+    database
+        .workspace("test", event.workspace, async |tx: &mut WorkspaceTx| -> Result<(), DatabaseError> {
+            Ok(insert_outbox_row(tx, SCHEMA.name, event).await?)
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn facts_of_all_workspaces_come_in_order_until_they_are_sent() {
+    let Some(test) = TestDb::new(&[&SCHEMA]).await else { return };
+    let database = test.service().await;
+    let outbox = PgOutbox::new(database.clone(), SCHEMA.name);
+    let events: Vec<_> = (0..5).map(|number| event(WorkspaceId::generate(), &number.to_string())).collect();
+    for event in &events {
+        insert(&database, event).await;
+    }
+    assert_eq!(outbox.unsent(3).await.unwrap(), events[..3]);
+    outbox.mark_sent(&[events[0].id, events[1].id]).await.unwrap();
+    assert_eq!(outbox.unsent(100).await.unwrap(), events[2..]);
+}
+
+#[tokio::test]
+async fn a_fact_whose_transaction_fails_never_was() {
+    let Some(test) = TestDb::new(&[&SCHEMA]).await else { return };
+    let database = test.service().await;
+    let lost = event(WorkspaceId::generate(), "lost");
+    let failed = database.workspace("test", lost.workspace, async |tx: &mut WorkspaceTx| -> Result<(), DatabaseError> {
+        insert_outbox_row(tx, SCHEMA.name, &lost).await?;
+        Err(diesel::result::Error::NotFound.into())
+    });
+    assert!(failed.await.is_err());
+    assert_eq!(PgOutbox::new(database, SCHEMA.name).unsent(10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_fact_that_commits_late_is_not_passed_over() {
+    let Some(test) = TestDb::new(&[&SCHEMA]).await else { return };
+    let database = test.service().await;
+    let outbox = PgOutbox::new(database.clone(), SCHEMA.name);
+    let (late, early) = (event(WorkspaceId::generate(), "late"), event(WorkspaceId::generate(), "early"));
+    let slow = database.workspace("test", late.workspace, async |tx: &mut WorkspaceTx| -> Result<(), DatabaseError> {
+        insert_outbox_row(tx, SCHEMA.name, &late).await?;
+        insert(&database, &early).await;
+        assert_eq!(outbox.unsent(10).await.unwrap(), [early.clone()]);
+        outbox.mark_sent(&[early.id]).await.unwrap();
+        Ok(())
+    });
+    slow.await.unwrap();
+    assert_eq!(outbox.unsent(10).await.unwrap(), [late]);
+}
+
+#[tokio::test]
+async fn the_table_passes_the_boot_check() {
+    let Some(test) = TestDb::new(&[&SCHEMA]).await else { return };
+    assert_eq!(test.service().await.check(&[&SCHEMA]).await.unwrap(), []);
+}
