@@ -25,7 +25,6 @@ use crate::target::Target;
 /// Within this time a revoked token is refused by every gateway (contract §2).
 const FRESH: Duration = Duration::from_secs(4);
 const CACHED: usize = 10_000;
-const PERSONAL_TOKEN: &str = "cw_pat";
 
 /// Callers of opaque tokens that auth has proven a moment ago, by the hash of the token.
 pub(crate) struct Cache(Mutex<HashMap<[u8; 32], (Instant, Caller)>>);
@@ -105,7 +104,7 @@ async fn prove(gateway: &Gateway, credential: String) -> Result<Caller, ApiError
         let claims = gateway.access.verify(&credential, Utc::now());
         return claims.map_err(|_| ApiError::unauthenticated()).and_then(of_claims);
     }
-    if !token::check(PERSONAL_TOKEN, &credential) {
+    if !token::check(token::PERSONAL_ACCESS_TOKEN, &credential) {
         return Err(ApiError::unauthenticated());
     }
     let hash = token::hash(&credential);

@@ -26,7 +26,14 @@ pub async fn insert_outbox_row(
 ) -> Result<(), diesel::result::Error> {
     let document = serde_json::to_value(event)
         .map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
-    Insert { schema, id: event.id, workspace: event.workspace.0, document }.execute(tx).await?;
+    Insert {
+        schema,
+        id: event.id,
+        workspace: event.workspace.0,
+        document,
+    }
+    .execute(tx)
+    .await?;
     Ok(())
 }
 
@@ -85,11 +92,18 @@ struct Row {
 impl OutboxStore for PgOutbox {
     async fn unsent(&self, limit: usize) -> Result<Vec<OutboxEvent>, OutboxError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let query = format!("SELECT event FROM \"{}\".outbox ORDER BY position LIMIT $1", self.schema);
+        let query = format!(
+            "SELECT event FROM \"{}\".outbox ORDER BY position LIMIT $1",
+            self.schema
+        );
         let read = async |tx: &mut SystemTx| -> Result<Vec<Row>, DatabaseError> {
             Ok(sql_query(&query).bind::<BigInt, _>(limit).load(tx).await?)
         };
-        let rows = self.database.system("outbox.unsent", read).await.map_err(|error| OutboxError(error.into()))?;
+        let rows = self
+            .database
+            .system("outbox.unsent", read)
+            .await
+            .map_err(|error| OutboxError(error.into()))?;
         rows.into_iter()
             .map(|row| serde_json::from_value(row.event).map_err(|error| OutboxError(error.into())))
             .collect()
@@ -98,9 +112,15 @@ impl OutboxStore for PgOutbox {
     async fn mark_sent(&self, ids: &[Uuid]) -> Result<(), OutboxError> {
         let query = format!("DELETE FROM \"{}\".outbox WHERE id = ANY ($1)", self.schema);
         let delete = async |tx: &mut SystemTx| -> Result<usize, DatabaseError> {
-            Ok(sql_query(&query).bind::<Array<SqlUuid>, _>(ids).execute(tx).await?)
+            Ok(sql_query(&query)
+                .bind::<Array<SqlUuid>, _>(ids)
+                .execute(tx)
+                .await?)
         };
-        self.database.system("outbox.mark_sent", delete).await.map_err(|error| OutboxError(error.into()))?;
+        self.database
+            .system("outbox.mark_sent", delete)
+            .await
+            .map_err(|error| OutboxError(error.into()))?;
         Ok(())
     }
 }

@@ -2,15 +2,18 @@
 
 use causeway_context::WorkspaceId;
 use causeway_database::{Database, DatabaseError, Schema, WorkspaceTx};
-use causeway_outbox::{Outcome, OutboxEvent, OutboxStore as _, PgOutbox, insert_outbox_row};
+use causeway_outbox::{OutboxEvent, OutboxStore as _, Outcome, PgOutbox, insert_outbox_row};
 use causeway_testkit::TestDb;
-use chrono::{SubsecRound as _, Utc};
+use chrono::DateTime;
 use diesel_migrations::embed_migrations;
 use serde_json::json;
 use uuid::Uuid;
 
-static SCHEMA: Schema =
-    Schema { name: "facts", migrations: embed_migrations!("tests/migrations"), unscoped: &["outbox"] };
+static SCHEMA: Schema = Schema {
+    name: "facts",
+    migrations: embed_migrations!("tests/migrations"),
+    unscoped: &["outbox"],
+};
 
 fn event(workspace: WorkspaceId, target: &str) -> OutboxEvent {
     let details = json!({ "name": "nul \u{0} and \u{1F980}", "count": u64::MAX, "share": -0.0 });
@@ -23,7 +26,7 @@ fn event(workspace: WorkspaceId, target: &str) -> OutboxEvent {
         target_kind: "note".to_owned(),
         target_id: target.to_owned(),
         outcome: Outcome::Success,
-        occurred_at: Utc::now().trunc_subsecs(6),
+        occurred_at: DateTime::from_timestamp_micros(1_700_000_000_123_456).unwrap_or_default(),
         request_id: "r".to_owned(),
         service: "facts".to_owned(),
         details: details.as_object().cloned().unwrap_or_default(),
@@ -32,19 +35,27 @@ fn event(workspace: WorkspaceId, target: &str) -> OutboxEvent {
 
 async fn insert(database: &Database, event: &OutboxEvent) {
     database
-        .workspace("test", event.workspace, async |tx: &mut WorkspaceTx| -> Result<(), DatabaseError> {
-            Ok(insert_outbox_row(tx, SCHEMA.name, event).await?)
-        })
+        .workspace(
+            "test",
+            event.workspace,
+            async |tx: &mut WorkspaceTx| -> Result<(), DatabaseError> {
+                Ok(insert_outbox_row(tx, SCHEMA.name, event).await?)
+            },
+        )
         .await
-        .unwrap();
+        .expect("add a fact");
 }
 
 #[tokio::test]
 async fn facts_of_all_workspaces_come_in_order_until_they_are_sent() {
-    let Some(test) = TestDb::new(&[&SCHEMA]).await else { return };
+    let Some(test) = TestDb::new(&[&SCHEMA]).await else {
+        return;
+    };
     let database = test.service().await;
     let outbox = PgOutbox::new(database.clone(), SCHEMA.name);
-    let events: Vec<_> = (0..5).map(|number| event(WorkspaceId::generate(), &number.to_string())).collect();
+    let events: Vec<_> = (0..5)
+        .map(|number| event(WorkspaceId::generate(), &number.to_string()))
+        .collect();
     for event in &events {
         insert(&database, event).await;
     }
@@ -55,36 +66,53 @@ async fn facts_of_all_workspaces_come_in_order_until_they_are_sent() {
 
 #[tokio::test]
 async fn a_fact_whose_transaction_fails_never_was() {
-    let Some(test) = TestDb::new(&[&SCHEMA]).await else { return };
+    let Some(test) = TestDb::new(&[&SCHEMA]).await else {
+        return;
+    };
     let database = test.service().await;
     let lost = event(WorkspaceId::generate(), "lost");
-    let failed = database.workspace("test", lost.workspace, async |tx: &mut WorkspaceTx| -> Result<(), DatabaseError> {
-        insert_outbox_row(tx, SCHEMA.name, &lost).await?;
-        Err(diesel::result::Error::NotFound.into())
-    });
+    let failed = database.workspace(
+        "test",
+        lost.workspace,
+        async |tx: &mut WorkspaceTx| -> Result<(), DatabaseError> {
+            insert_outbox_row(tx, SCHEMA.name, &lost).await?;
+            Err(diesel::result::Error::NotFound.into())
+        },
+    );
     assert!(failed.await.is_err());
     assert_eq!(PgOutbox::new(database, SCHEMA.name).unsent(10).await.unwrap(), []);
 }
 
 #[tokio::test]
 async fn a_fact_that_commits_late_is_not_passed_over() {
-    let Some(test) = TestDb::new(&[&SCHEMA]).await else { return };
+    let Some(test) = TestDb::new(&[&SCHEMA]).await else {
+        return;
+    };
     let database = test.service().await;
     let outbox = PgOutbox::new(database.clone(), SCHEMA.name);
-    let (late, early) = (event(WorkspaceId::generate(), "late"), event(WorkspaceId::generate(), "early"));
-    let slow = database.workspace("test", late.workspace, async |tx: &mut WorkspaceTx| -> Result<(), DatabaseError> {
-        insert_outbox_row(tx, SCHEMA.name, &late).await?;
-        insert(&database, &early).await;
-        assert_eq!(outbox.unsent(10).await.unwrap(), [early.clone()]);
-        outbox.mark_sent(&[early.id]).await.unwrap();
-        Ok(())
-    });
+    let (late, early) = (
+        event(WorkspaceId::generate(), "late"),
+        event(WorkspaceId::generate(), "early"),
+    );
+    let slow = database.workspace(
+        "test",
+        late.workspace,
+        async |tx: &mut WorkspaceTx| -> Result<(), DatabaseError> {
+            insert_outbox_row(tx, SCHEMA.name, &late).await?;
+            insert(&database, &early).await;
+            assert_eq!(outbox.unsent(10).await.unwrap(), std::slice::from_ref(&early));
+            outbox.mark_sent(&[early.id]).await.unwrap();
+            Ok(())
+        },
+    );
     slow.await.unwrap();
     assert_eq!(outbox.unsent(10).await.unwrap(), [late]);
 }
 
 #[tokio::test]
 async fn the_table_passes_the_boot_check() {
-    let Some(test) = TestDb::new(&[&SCHEMA]).await else { return };
+    let Some(test) = TestDb::new(&[&SCHEMA]).await else {
+        return;
+    };
     assert_eq!(test.service().await.check(&[&SCHEMA]).await.unwrap(), []);
 }

@@ -1,0 +1,51 @@
+//! Keys that follow from a configured secret, one per purpose, so that no secret is the key of two things.
+
+use aws_lc_rs::hkdf;
+use zeroize::Zeroizing;
+
+/// What a derived key is for.
+#[derive(Clone, Copy)]
+pub(crate) enum Purpose {
+    /// The MAC of `svc+jwt`.
+    ServiceTokens,
+    /// The MAC under which refresh tokens are stored.
+    RefreshTokens,
+}
+
+impl Purpose {
+    const fn label(self) -> &'static [u8] {
+        match self {
+            Self::ServiceTokens => b"causeway service token v1",
+            Self::RefreshTokens => b"causeway refresh token v1",
+        }
+    }
+}
+
+/// The key of `purpose` that follows from `secret` (HKDF-SHA256).
+pub(crate) fn key(secret: &[u8], purpose: Purpose) -> Zeroizing<[u8; 32]> {
+    let mut key = Zeroizing::new([0; 32]);
+    hkdf::Salt::new(hkdf::HKDF_SHA256, b"causeway")
+        .extract(secret)
+        .expand(&[purpose.label()], hkdf::HKDF_SHA256)
+        .and_then(|okm| okm.fill(&mut *key))
+        .expect("32 bytes are one block of HKDF-SHA256");
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn purposes_have_different_keys() {
+        let secret = b"root";
+        assert_ne!(
+            *key(secret, Purpose::ServiceTokens),
+            *key(secret, Purpose::RefreshTokens)
+        );
+        assert_eq!(
+            *key(secret, Purpose::ServiceTokens),
+            *key(secret, Purpose::ServiceTokens)
+        );
+    }
+}

@@ -1,0 +1,4 @@
+DROP TABLE outbox;
+DROP TABLE counters;
+DROP TABLE lines;
+DROP TABLE notes;

@@ -1,0 +1,63 @@
+use std::error::Error;
+use std::io;
+
+use hyper_util::client::legacy;
+
+/// What stood in the way of a request. No variant shows a URL, a header or a body.
+#[derive(Debug, thiserror::Error)]
+pub enum EgressError {
+    /// No connection: name, address, refused, or not in time.
+    #[error("connect to the upstream")]
+    Connect(#[source] Box<dyn Error + Send + Sync>),
+    /// A connection, but no trust.
+    #[error("agree on TLS with the upstream")]
+    Tls(#[source] Box<dyn Error + Send + Sync>),
+    /// The deadline passed.
+    #[error("the upstream did not answer in time")]
+    Timeout,
+    /// The exchange broke after it had begun.
+    #[error("talk to the upstream")]
+    Body(#[source] Box<dyn Error + Send + Sync>),
+    /// The answer is longer than the caller takes.
+    #[error("the answer of the upstream has more than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The answer is not the JSON that it should be. The parser's text is left out because it quotes the answer.
+    #[error("the answer of the upstream is not the expected JSON (line {line}, column {column})")]
+    Malformed {
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+    },
+    /// Not an absolute http or https URL.
+    #[error("the request has no absolute http or https URL")]
+    InvalidRequest,
+}
+
+impl EgressError {
+    pub(crate) fn of_client(error: legacy::Error) -> Self {
+        if is_tls(&error) {
+            Self::Tls(Box::new(error))
+        } else if error.is_connect() {
+            Self::Connect(Box::new(error))
+        } else {
+            Self::Body(Box::new(error))
+        }
+    }
+}
+
+/// rustls arrives inside an `io::Error`, which hides it from `source()`.
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(current) = next {
+        let inside = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if current.is::<rustls::Error>() || inside.is_some_and(|inside| is_tls(inside)) {
+            return true;
+        }
+        next = current.source();
+    }
+    false
+}

@@ -1,0 +1,187 @@
+//! Users, sessions and tokens.
+
+use crate::check;
+use crate::owner::Owner::{self, Auth, Gateway, Tasks, Tenancy};
+use crate::setting::{BadValue, Setting, choice, flag, integer, list, secret, text, url};
+
+const OWN: &[Owner] = &[Auth];
+const WITH_DOOR: &[Owner] = &[Auth, Gateway];
+
+pub(super) const SETTINGS: &[Setting] = &[
+    choice(
+        "REGISTRATION",
+        &["open", "closed"],
+        OWN,
+        "Whether anybody may register a local account.",
+    )
+    .default("open")
+    .risk("anybody who reaches the gateway can make an account")
+    .ours(),
+    secret(
+        "JWT_SIGNING_SECRET",
+        WITH_DOOR,
+        "Key of access tokens (HS256), 32 bytes or more in production. Changing it ends them all.",
+    )
+    .aliases(&["AUTH_JWT_SECRET", "JWT_SECRET"])
+    .fallbacks(&["NEXTAUTH_SECRET"])
+    .default_outside_production("dev-secret-change-me")
+    .required("in production; NEXTAUTH_SECRET stands in")
+    .risk("everybody knows it, so everybody can sign tokens"),
+    secret(
+        "AUTH_JWT_SECRET",
+        OWN,
+        "ai-platform's name of JWT_SIGNING_SECRET.",
+    )
+    .alias_of("JWT_SIGNING_SECRET"),
+    secret("JWT_SECRET", OWN, "Causeloop's name of JWT_SIGNING_SECRET.").alias_of("JWT_SIGNING_SECRET"),
+    secret(
+        "NEXTAUTH_SECRET",
+        WITH_DOOR,
+        "Key of the browser session cookie. Changing it ends every session.",
+    )
+    .required("in production"),
+    url(
+        "NEXTAUTH_URL",
+        WITH_DOOR,
+        "Public address of the deployment, for sign-in callbacks and links in mail.",
+    )
+    .aliases(&["AUTH_URL"])
+    .default_local_gateway(false)
+    .placeholders(&[
+        "https://playground.kaireonai.com",
+        "https://playground.kaireonai.com/",
+    ]),
+    url("AUTH_URL", &[Auth, Tenancy], "Second name of NEXTAUTH_URL.").alias_of("NEXTAUTH_URL"),
+    secret(
+        "API_KEY_PEPPER",
+        &[Auth, Tenancy],
+        "Mixed into the stored hash of every key and client secret. Changing it voids them all.",
+    )
+    .required("in production")
+    .later(),
+    secret(
+        "AUTH_REFRESH_TOKEN_SECRET",
+        OWN,
+        "Key of the stored hash of refresh tokens.",
+    )
+    .fallbacks(&["JWT_SIGNING_SECRET"]),
+    integer(
+        "AUTH_ACCESS_TOKEN_TTL_MINUTES",
+        (1, 525_600),
+        OWN,
+        "How long an access token lives.",
+    )
+    .default("15"),
+    integer(
+        "AUTH_REFRESH_TOKEN_TTL_DAYS",
+        (1, 3_650),
+        WITH_DOOR,
+        "How long a refresh token lives, anew at each use.",
+    )
+    .default("30"),
+    text(
+        "AUTH_JWT_ISSUER",
+        WITH_DOOR,
+        "The iss that access tokens carry and must carry; unset leaves it out.",
+    ),
+    text(
+        "AUTH_JWT_AUDIENCE",
+        WITH_DOOR,
+        "The aud that access tokens carry and must carry; unset leaves it out.",
+    ),
+    text(
+        "AUTH_REFRESH_COOKIE_NAME",
+        WITH_DOOR,
+        "Name of the refresh cookie.",
+    )
+    .check(check::cookie_name)
+    .default("refresh_token"),
+    text(
+        "AUTH_REFRESH_COOKIE_PATH",
+        WITH_DOOR,
+        "Path of the refresh cookie; refresh and logout must lie under it.",
+    )
+    .check(check::absolute_path)
+    .default("/auth"),
+    text(
+        "AUTH_REFRESH_COOKIE_DOMAIN",
+        WITH_DOOR,
+        "Domain of the refresh cookie; unset is the answering host alone.",
+    )
+    .check(check::cookie_domain),
+    choice(
+        "AUTH_REFRESH_COOKIE_SAMESITE",
+        &["lax", "strict", "none"],
+        WITH_DOOR,
+        "SameSite of the refresh cookie; none needs a public address with https.",
+    )
+    .default("lax"),
+    secret(
+        "APP_API_KEY",
+        WITH_DOOR,
+        "Static key of task routes in X-API-Key. Unset: open outside production, shut in it.",
+    )
+    .required("advised in production")
+    .later(),
+    choice(
+        "AUTH_MODE",
+        &["apikey", "hybrid", "auth"],
+        WITH_DOOR,
+        "What task routes ask for: a key, a token, or either.",
+    )
+    .default("apikey")
+    .later(),
+    flag(
+        "MFA_ENFORCEMENT_DISABLED",
+        WITH_DOOR,
+        "Lifts the second factor from writing requests, for test runs; refused in production.",
+    )
+    .later()
+    .bad_value(BadValue::SafeSide(false)),
+    url(
+        "CLERK_JWKS_URL",
+        OWN,
+        "Keys of the Clerk tenant whose sessions may be exchanged; unset turns that off.",
+    )
+    .required("for the Clerk exchange")
+    .placeholders(&["https://regular-mosquito-10.clerk.accounts.dev/.well-known/jwks.json"])
+    .later(),
+    text(
+        "CLERK_AUDIENCE",
+        OWN,
+        "The aud a Clerk session must carry; unset does not look.",
+    )
+    .later(),
+    list(
+        "CLERK_AUTHORIZED_PARTIES",
+        OWN,
+        "Frontend origins that may stand in azp of a Clerk session.",
+    )
+    .each(check::origin)
+    .default("http://localhost:3000")
+    .later(),
+    text(
+        "GOOGLE_CLIENT_ID",
+        OWN,
+        "OAuth client of the Google sign-in; the button shows only with its secret.",
+    )
+    .later(),
+    secret("GOOGLE_CLIENT_SECRET", OWN, "Secret of the Google OAuth client.")
+        .required("with GOOGLE_CLIENT_ID")
+        .later(),
+    text(
+        "SES_FROM_EMAIL",
+        OWN,
+        "Sender of mail. Unset sends none in production and logs it elsewhere.",
+    )
+    .check(check::email)
+    .placeholders(&["support@kaireonai.com"])
+    .later(),
+    text(
+        "AWS_REGION",
+        &[Tasks, Auth],
+        "Region of AWS clients whose own region is not set.",
+    )
+    .default("us-east-1")
+    .later(),
+];

@@ -1,0 +1,88 @@
+//! Workspaces and their secrets.
+
+use crate::check;
+use crate::owner::Owner::{self, Tenancy};
+use crate::setting::{BadValue, Setting, flag, integer, secret, text};
+
+const OWN: &[Owner] = &[Tenancy];
+
+pub(super) const SETTINGS: &[Setting] = &[
+    secret(
+        "CAUSELOOP_MASTER_KEY",
+        OWN,
+        "Base64 of the 32 bytes that wrap every workspace's data key (openssl rand -base64 32).",
+    )
+    .check(check::master_key)
+    .required("in production, unless CONNECTOR_ENCRYPTION_KEY is set")
+    .risk("the fallback outside production is a key that everybody knows"),
+    secret(
+        "CAUSELOOP_MASTER_KEY_PREVIOUS",
+        OWN,
+        "The former CAUSELOOP_MASTER_KEY; opens what it wrapped until data keys are wrapped anew.",
+    )
+    .check(check::master_key)
+    .required("during rotation")
+    .ours(),
+    secret(
+        "CONNECTOR_ENCRYPTION_KEY",
+        OWN,
+        "Any text whose SHA-256 wraps data keys; beside CAUSELOOP_MASTER_KEY it only opens old ones.",
+    )
+    .required("in production, unless CAUSELOOP_MASTER_KEY is set"),
+    integer(
+        "CONNECTOR_ENCRYPTION_KEY_VERSION",
+        (0, i64::MAX),
+        OWN,
+        "Version written beside what that key seals.",
+    )
+    .default("1")
+    .hidden()
+    .later(),
+    secret(
+        "CONNECTOR_ENCRYPTION_KEY_PREVIOUS",
+        OWN,
+        "The former CONNECTOR_ENCRYPTION_KEY, to open old values.",
+    )
+    .required("during rotation"),
+    integer(
+        "CONNECTOR_ENCRYPTION_KEY_PREVIOUS_VERSION",
+        (0, i64::MAX),
+        OWN,
+        "Version of the values that the former key opens; it must differ from the present one.",
+    )
+    .default("0")
+    .required("with CONNECTOR_ENCRYPTION_KEY_PREVIOUS")
+    .hidden()
+    .later(),
+    flag(
+        "RLS_AUTO_ENABLE",
+        OWN,
+        "Checks row-level security of tenant tables at start; production refuses to go without.",
+    )
+    .default_per_tier(Some("true"), Some("false"), Some("true"))
+    .bad_value(BadValue::SafeSide(true))
+    .later(),
+    text(
+        "PLATFORM_OWNER_TENANT_ID",
+        OWN,
+        "The one tenant that may write platform-wide settings; unset allows none.",
+    )
+    .later(),
+    flag(
+        "SINGLE_TENANT_MODE",
+        OWN,
+        "Takes every request as one of a single tenant.",
+    )
+    .later(),
+    flag(
+        "PLAYGROUND_MODE",
+        OWN,
+        "Gives every new tenant a small set of sample data.",
+    )
+    .later(),
+    flag(
+        "DEMO_MODE",
+        OWN,
+        "Marks the deployment as a demonstration in the tenant status.",
+    ),
+];

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# The independent clients in tests/clients:
+#   scripts/clients.sh install      their pinned dependencies, into target/clients
+#   scripts/clients.sh run NAME     one of openai_sdk, grpcio_story, connect_web, buf_curl, against CAUSEWAY_URL
+#
+# `run` exits 69 when the clients are not installed, so that a test can tell that from a failure.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+UNAVAILABLE=69
+from="$ROOT/tests/clients"
+home="$ROOT/target/clients"
+contracts=$(find "$ROOT/proto" -name '*.proto' | sort)
+
+install_python() {
+    fresh "$home/python.stamp" "$from/requirements.txt" && return
+    python3 -m venv --clear "$home/python"
+    "$home/python/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$from/requirements.txt"
+    mark "$home/python.stamp" "$from/requirements.txt"
+}
+
+install_browser_client() {
+    # shellcheck disable=SC2086 # no contract has a space in its name
+    fresh "$home/connect_web.stamp" "$from"/connect_web/* $contracts && return
+    mkdir -p "$home/connect_web"
+    cp "$from"/connect_web/* "$from/connect_web/.npmrc" "$home/connect_web"
+    (
+        cd "$home/connect_web"
+        npm ci --silent
+        "$ROOT/scripts/buf.sh" generate --template buf.gen.yaml "$ROOT/proto" --path "$ROOT/proto/causeway"
+        node_modules/.bin/esbuild story.js --bundle --format=iife --target=es2022 --outfile=bundle.js --log-level=warning
+    )
+    # shellcheck disable=SC2086
+    mark "$home/connect_web.stamp" "$from"/connect_web/* $contracts
+}
+
+run() {
+    [[ -f $home/python.stamp && -f $home/connect_web.stamp ]] || {
+        echo "the clients are not installed: run scripts/clients.sh install" >&2
+        exit "$UNAVAILABLE"
+    }
+    # The gateway under test is on this machine; no proxy stands between.
+    export PYTHONDONTWRITEBYTECODE=1 NO_PROXY="${NO_PROXY:+$NO_PROXY,}127.0.0.1,localhost,::1"
+    export no_proxy=$NO_PROXY
+    case $1 in
+        openai_sdk | grpcio_story) exec "$home/python/bin/python" "$from/$1.py" ;;
+        connect_web) cd "$home/connect_web" && exec node run.mjs ;;
+        buf_curl) exec "$from/buf_curl.sh" ;;
+        *) die "no client is called $1" ;;
+    esac
+}
+
+case ${1-} in
+    install)
+        mkdir -p "$home"
+        install_python
+        install_browser_client
+        ;;
+    run) run "${2-}" ;;
+    *) die "usage: scripts/clients.sh install | run NAME" ;;
+esac

@@ -1,0 +1,87 @@
+//! What the service is told at its start.
+
+use causeway_settings::{Problem, Settings};
+use chrono::TimeDelta;
+use secrecy::SecretString;
+
+/// The settings that auth owns.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Signs access tokens (`JWT_SIGNING_SECRET`).
+    pub signing_secret: SecretString,
+    /// Keys the stored form of refresh tokens (`AUTH_REFRESH_TOKEN_SECRET`, else the signing secret).
+    pub refresh_secret: SecretString,
+    /// Written into access tokens and demanded of them (`AUTH_JWT_ISSUER`).
+    pub issuer: Option<String>,
+    /// Written into access tokens and demanded of them (`AUTH_JWT_AUDIENCE`).
+    pub audience: Option<String>,
+    /// How long an access token lives (`AUTH_ACCESS_TOKEN_TTL_MINUTES`).
+    pub access_life: TimeDelta,
+    /// How long a refresh token lives (`AUTH_REFRESH_TOKEN_TTL_DAYS`).
+    pub refresh_life: TimeDelta,
+    /// Whether anybody may register (`REGISTRATION`).
+    pub registration_open: bool,
+}
+
+impl Config {
+    /// Reads what auth owns out of the settings.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn from_settings(settings: &Settings) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let signing_secret = settings.secret("JWT_SIGNING_SECRET");
+        if signing_secret.is_none() {
+            problems.push(Problem::new(
+                "JWT_SIGNING_SECRET",
+                "is needed to sign access tokens",
+            ));
+        }
+        let access_life = life(
+            settings,
+            "AUTH_ACCESS_TOKEN_TTL_MINUTES",
+            15,
+            TimeDelta::try_minutes,
+            &mut problems,
+        );
+        let refresh_life = life(
+            settings,
+            "AUTH_REFRESH_TOKEN_TTL_DAYS",
+            30,
+            TimeDelta::try_days,
+            &mut problems,
+        );
+        match (signing_secret, access_life, refresh_life) {
+            (Some(signing_secret), Some(access_life), Some(refresh_life)) => Ok(Self {
+                refresh_secret: settings
+                    .secret("AUTH_REFRESH_TOKEN_SECRET")
+                    .unwrap_or_else(|| signing_secret.clone()),
+                signing_secret,
+                issuer: settings
+                    .text("AUTH_JWT_ISSUER")
+                    .filter(|issuer| !issuer.is_empty()),
+                audience: settings
+                    .text("AUTH_JWT_AUDIENCE")
+                    .filter(|audience| !audience.is_empty()),
+                access_life,
+                refresh_life,
+                registration_open: settings.text("REGISTRATION").as_deref() != Some("closed"),
+            }),
+            _ => Err(problems),
+        }
+    }
+}
+
+fn life(
+    settings: &Settings,
+    name: &str,
+    default: i64,
+    unit: fn(i64) -> Option<TimeDelta>,
+    problems: &mut Vec<Problem>,
+) -> Option<TimeDelta> {
+    let life = unit(settings.integer(name).unwrap_or(default)).filter(|life| *life > TimeDelta::zero());
+    if life.is_none() {
+        problems.push(Problem::new(name, "must be a whole number above 0"));
+    }
+    life
+}

@@ -1,0 +1,227 @@
+//! The use cases over the store in memory and a tenancy that remembers.
+
+mod logins;
+mod registrations;
+mod sessions;
+mod tokens;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use causeway_context::{CallContext, Caller, RequestId, UserId, WorkspaceId};
+use causeway_contracts::{CallerKind, Role};
+use causeway_crypto::AccessTokenKey;
+use causeway_errors::ApiError;
+use causeway_outbox::{MemoryOutbox, OutboxEvent, OutboxStore as _, RelayHandle};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{AuthService, LoginRequest, RegisterRequest, Tokens};
+use crate::config::Config;
+use crate::domain::WorkspaceName;
+use crate::error::AuthError;
+use crate::passwords::Passwords;
+use crate::service::register::Registered;
+use crate::store::MemoryStore;
+use crate::tenancy::{Membership, Tenancy, TenancyError};
+
+pub(super) const PASSWORD: &str = "correct horse battery staple";
+const SECRET: &str = "a signing secret of enough bytes for anybody";
+
+#[derive(Default)]
+struct FakeTenancy {
+    memberships: Mutex<Vec<(UserId, Membership)>>,
+    away: AtomicBool,
+}
+
+impl FakeTenancy {
+    fn answer(&self) -> Result<(), TenancyError> {
+        match self.away.load(Ordering::SeqCst) {
+            false => Ok(()),
+            true => Err(TenancyError::Away(Box::new(tonic::Status::unavailable("away")))),
+        }
+    }
+}
+
+#[async_trait]
+impl Tenancy for FakeTenancy {
+    async fn provision(
+        &self,
+        _: &RequestId,
+        workspace: WorkspaceId,
+        name: &WorkspaceName,
+        owner: UserId,
+    ) -> Result<(), TenancyError> {
+        self.answer()?;
+        let mut memberships = self.memberships.lock().unwrap();
+        if memberships
+            .iter()
+            .all(|(_, membership)| membership.workspace != workspace)
+        {
+            let (name, role) = (name.as_str().to_owned(), "owner".to_owned());
+            memberships.push((
+                owner,
+                Membership {
+                    workspace,
+                    name,
+                    role,
+                },
+            ));
+        }
+        Ok(())
+    }
+
+    async fn memberships(&self, _: &RequestId, user: UserId) -> Result<Vec<Membership>, TenancyError> {
+        self.answer()?;
+        let memberships = self.memberships.lock().unwrap();
+        Ok(memberships
+            .iter()
+            .filter(|(member, _)| *member == user)
+            .map(|(_, found)| found.clone())
+            .collect())
+    }
+}
+
+/// The service with everything around it.
+pub(super) struct World {
+    pub(super) service: AuthService,
+    tenancy: Arc<FakeTenancy>,
+    outbox: MemoryOutbox,
+}
+
+pub(super) fn world() -> World {
+    world_with(|_| {})
+}
+
+pub(super) fn world_with(change: impl FnOnce(&mut Config)) -> World {
+    let mut config = Config {
+        signing_secret: SECRET.into(),
+        refresh_secret: SECRET.into(),
+        issuer: Some("causeway".to_owned()),
+        audience: None,
+        access_life: TimeDelta::minutes(15),
+        refresh_life: TimeDelta::days(30),
+        registration_open: true,
+    };
+    change(&mut config);
+    let (tenancy, outbox) = (Arc::new(FakeTenancy::default()), MemoryOutbox::default());
+    let store = Arc::new(MemoryStore::new(outbox.clone()));
+    let (relay, passwords) = (RelayHandle::detached(), Passwords::cheap());
+    let service = AuthService::new(&config, store, tenancy.clone(), relay, passwords);
+    World {
+        service,
+        tenancy,
+        outbox,
+    }
+}
+
+pub(super) fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + seconds, 0).expect("a time")
+}
+
+pub(super) fn call(rpc: &str, caller: Caller, seconds: i64) -> CallContext {
+    let path = format!("/causeway.auth.v1.AuthService/{rpc}");
+    let method = causeway_contracts::method(&path).expect("a known RPC");
+    CallContext::new(caller, method, RequestId::generate(), at(seconds))
+}
+
+pub(super) fn anonymous(rpc: &str, seconds: i64) -> CallContext {
+    call(rpc, Caller::anonymous(), seconds)
+}
+
+pub(super) fn registration(email: &str, password: &str) -> RegisterRequest {
+    RegisterRequest {
+        email: email.to_owned(),
+        password: password.to_owned(),
+        workspace_name: "Analytical Engines".to_owned(),
+    }
+}
+
+pub(super) fn reason<T>(answer: Result<T, AuthError>) -> String {
+    ApiError::from(answer.err().expect("must be refused"))
+        .reason
+        .into_owned()
+}
+
+impl World {
+    pub(super) fn tenancy_is_away(&self, away: bool) {
+        self.tenancy.away.store(away, Ordering::SeqCst);
+    }
+
+    pub(super) fn join(&self, user: UserId, role: &str) -> WorkspaceId {
+        let (workspace, name, role) = (WorkspaceId::generate(), "Another".to_owned(), role.to_owned());
+        self.tenancy.memberships.lock().unwrap().push((
+            user,
+            Membership {
+                workspace,
+                name,
+                role,
+            },
+        ));
+        workspace
+    }
+
+    pub(super) fn set_role(&self, user: UserId, role: &str) {
+        let mut memberships = self.tenancy.memberships.lock().unwrap();
+        memberships
+            .iter_mut()
+            .filter(|(member, _)| *member == user)
+            .for_each(|(_, found)| found.role = role.to_owned());
+    }
+
+    pub(super) fn leave(&self, user: UserId) {
+        self.tenancy
+            .memberships
+            .lock()
+            .unwrap()
+            .retain(|(member, _)| *member != user);
+    }
+
+    pub(super) async fn facts(&self) -> Vec<OutboxEvent> {
+        self.outbox.unsent(1000).await.expect("memory answers")
+    }
+
+    pub(super) async fn actions(&self) -> Vec<String> {
+        self.facts().await.into_iter().map(|fact| fact.action).collect()
+    }
+
+    pub(super) async fn registered(&self, email: &str) -> Registered {
+        let request = registration(email, PASSWORD);
+        self.service
+            .register(&anonymous("Register", 0), request)
+            .await
+            .expect("registered")
+    }
+
+    pub(super) async fn login(
+        &self,
+        email: &str,
+        password: &str,
+        workspace: &str,
+    ) -> Result<Tokens, AuthError> {
+        let request = LoginRequest {
+            email: email.to_owned(),
+            password: password.to_owned(),
+            workspace_id: workspace.to_owned(),
+        };
+        self.service.login(&anonymous("Login", 0), request).await
+    }
+
+    /// A registered person in its workspace, as the gateway would present it.
+    pub(super) async fn person(&self, email: &str, role: Role) -> Caller {
+        let made = self.registered(email).await;
+        self.set_role(made.user, role.as_str());
+        Caller::person(
+            CallerKind::User,
+            made.user,
+            made.workspace,
+            &[role],
+            &[],
+            "session".to_owned(),
+        )
+    }
+}
+
+pub(super) fn verifier() -> AccessTokenKey {
+    AccessTokenKey::new(&SECRET.into(), Some("causeway".to_owned()), None)
+}

@@ -1,0 +1,299 @@
+//! What every store promises. Each case runs against each store, as a test of its own.
+
+mod tokens;
+
+use causeway_context::{CallContext, Caller, RequestId, SessionId, UserId, WorkspaceId};
+use causeway_crypto::token;
+use causeway_outbox::OutboxEvent;
+use chrono::{DateTime, Utc};
+
+use super::AuthStore;
+use crate::domain::{Account, AccountState, Claim, Email, PasswordHash, RefreshToken, Session};
+
+pub(crate) use tokens::*;
+
+/// What lies in the outbox of the store under test.
+pub(crate) trait Facts {
+    /// The actions of the facts, in order.
+    async fn actions(&self) -> Vec<String>;
+}
+
+/// Makes a test of each case. `$fresh` answers an `Option` or a plain pair of a store and its facts.
+#[macro_export]
+macro_rules! store_conformance {
+    ($fresh:path) => {
+        $crate::store_conformance!(@cases $fresh:
+            an_address_is_claimed_once,
+            a_lapsed_claim_is_taken_over_with_its_ids,
+            an_account_becomes_active_once,
+            a_claim_that_was_taken_over_does_not_become_active,
+            an_address_is_found_by_its_account_only,
+            a_session_is_found_by_its_token,
+            a_token_rotates_once_whoever_asks_at_once,
+            an_ended_token_does_not_rotate,
+            a_closed_session_does_not_rotate,
+            a_session_closes_once,
+            a_token_is_found_by_its_hash,
+            a_token_is_not_added_twice,
+            tokens_are_listed_newest_first_and_by_page,
+            nobody_else_lists_or_revokes_a_token,
+            a_token_is_revoked_once,
+            the_last_use_never_goes_back,
+            twins_in_two_workspaces_see_nothing_of_each_other
+        );
+    };
+    (@cases $fresh:path: $($case:ident),+) => { $(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $case() {
+            let fresh: Option<_> = $fresh().await.into();
+            let Some((store, facts)) = fresh else { return };
+            $crate::store::conformance::$case(&store, &facts).await;
+        }
+    )+ };
+}
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + seconds, 123_456_000).expect("a time")
+}
+
+fn fact(rpc: &str) -> OutboxEvent {
+    let path = format!("/causeway.auth.v1.AuthService/{rpc}");
+    let method = causeway_contracts::method(&path).expect("a known RPC");
+    let ctx = CallContext::new(Caller::anonymous(), method, RequestId::generate(), at(0));
+    OutboxEvent::of(&ctx)
+        .expect("an audited RPC")
+        .in_workspace(WorkspaceId::generate())
+}
+
+fn account(email: &str, claimed_at: DateTime<Utc>) -> Account {
+    Account {
+        user: UserId::generate(),
+        email: Email::parse(email).expect("an address"),
+        password: PasswordHash::new(format!("$hash of {email} at {claimed_at}")),
+        state: AccountState::Pending,
+        home: WorkspaceId::generate(),
+        claimed_at,
+    }
+}
+
+fn session(user: UserId) -> Session {
+    let workspace = WorkspaceId::generate();
+    Session {
+        id: SessionId::generate(),
+        user,
+        workspace,
+        opened_at: at(0),
+        closed_at: None,
+    }
+}
+
+fn refresh(session: SessionId, issued: i64) -> RefreshToken {
+    let hash = token::mint("t_").hash;
+    RefreshToken {
+        hash,
+        session,
+        issued_at: at(issued),
+        expires_at: at(issued + 100),
+        used_at: None,
+    }
+}
+
+async fn claimed(store: &dyn AuthStore, email: &str) -> Account {
+    match store
+        .claim_address(&account(email, at(0)))
+        .await
+        .expect("answered")
+    {
+        Claim::Made(account) => account,
+        Claim::Taken(_) => panic!("the address was free"),
+    }
+}
+
+async fn opened(store: &dyn AuthStore) -> (Session, RefreshToken) {
+    let account = claimed(store, "a@example.com").await;
+    let session = session(account.user);
+    let token = refresh(session.id, 0);
+    store
+        .open_session(&session, &token, fact("Login"))
+        .await
+        .expect("opened");
+    (session, token)
+}
+
+pub(crate) async fn an_address_is_claimed_once(store: &dyn AuthStore, facts: &impl Facts) {
+    let first = claimed(store, "a@example.com").await;
+    let second = store
+        .claim_address(&account("a@example.com", at(1)))
+        .await
+        .expect("answered");
+    assert_eq!(second, Claim::Taken(first));
+    assert!(facts.actions().await.is_empty(), "a claim is not a registration");
+}
+
+pub(crate) async fn a_lapsed_claim_is_taken_over_with_its_ids(store: &dyn AuthStore, _: &impl Facts) {
+    let first = claimed(store, "a@example.com").await;
+    let later = account("a@example.com", at(15 * 60 + 1));
+    let expected = Account {
+        user: first.user,
+        home: first.home,
+        ..later.clone()
+    };
+    assert_eq!(
+        store.claim_address(&later).await.expect("answered"),
+        Claim::Made(expected.clone())
+    );
+    assert_eq!(
+        store.find_account(first.user).await.expect("answered"),
+        Some(expected)
+    );
+    assert_eq!(store.find_account(later.user).await.expect("answered"), None);
+}
+
+pub(crate) async fn an_account_becomes_active_once(store: &dyn AuthStore, facts: &impl Facts) {
+    let account = claimed(store, "a@example.com").await;
+    for expected in [true, false] {
+        let done = store
+            .activate_account(account.user, account.claimed_at, fact("Register"))
+            .await;
+        assert_eq!(done.expect("answered"), expected);
+    }
+    assert_eq!(facts.actions().await, ["account.registered"]);
+    let later = self::account("a@example.com", at(100_000));
+    assert!(matches!(
+        store.claim_address(&later).await.expect("answered"),
+        Claim::Taken(_)
+    ));
+}
+
+pub(crate) async fn a_claim_that_was_taken_over_does_not_become_active(
+    store: &dyn AuthStore,
+    facts: &impl Facts,
+) {
+    let first = claimed(store, "a@example.com").await;
+    store
+        .claim_address(&account("a@example.com", at(15 * 60 + 1)))
+        .await
+        .expect("taken over");
+    let done = store
+        .activate_account(first.user, first.claimed_at, fact("Register"))
+        .await;
+    assert!(!done.expect("answered"));
+    assert!(facts.actions().await.is_empty());
+}
+
+pub(crate) async fn an_address_is_found_by_its_account_only(store: &dyn AuthStore, _: &impl Facts) {
+    let one = claimed(store, "one@example.com").await;
+    let two = claimed(store, "two@example.com").await;
+    assert_eq!(
+        store.find_by_email(&one.email).await.expect("answered"),
+        Some(one.clone())
+    );
+    assert_eq!(store.find_account(two.user).await.expect("answered"), Some(two));
+    let nobody = Email::parse("three@example.com").expect("an address");
+    assert_eq!(store.find_by_email(&nobody).await.expect("answered"), None);
+    assert_eq!(
+        store.find_account(UserId::generate()).await.expect("answered"),
+        None
+    );
+}
+
+pub(crate) async fn a_session_is_found_by_its_token(store: &dyn AuthStore, facts: &impl Facts) {
+    let (session, token) = opened(store).await;
+    let found = store
+        .find_refresh_token(&token.hash)
+        .await
+        .expect("answered")
+        .expect("found");
+    assert_eq!((found.session, found.token), (session, token));
+    assert_eq!(store.find_refresh_token(&[0; 32]).await.expect("answered"), None);
+    assert_eq!(facts.actions().await, ["session.opened"]);
+}
+
+pub(crate) async fn a_token_rotates_once_whoever_asks_at_once(store: &dyn AuthStore, _: &impl Facts) {
+    let (session, token) = opened(store).await;
+    let successors: Vec<RefreshToken> = (0..16).map(|_| refresh(session.id, 10)).collect();
+    let answers = successors
+        .iter()
+        .map(|successor| store.rotate(&token.hash, successor));
+    let answers = futures::future::join_all(answers).await;
+    let winners: Vec<usize> = (0..16)
+        .filter(|index| answers[*index].as_ref().is_ok_and(|won| *won))
+        .collect();
+    assert_eq!(winners.len(), 1);
+    assert!(answers.iter().all(Result::is_ok));
+    for (index, successor) in successors.iter().enumerate() {
+        let found = store.find_refresh_token(&successor.hash).await.expect("answered");
+        assert_eq!(found.is_some(), winners == [index]);
+    }
+    let used = store
+        .find_refresh_token(&token.hash)
+        .await
+        .expect("answered")
+        .expect("kept");
+    assert_eq!(used.token.used_at, Some(at(10)));
+}
+
+pub(crate) async fn an_ended_token_does_not_rotate(store: &dyn AuthStore, _: &impl Facts) {
+    let (session, token) = opened(store).await;
+    assert!(
+        !store
+            .rotate(&token.hash, &refresh(session.id, 100))
+            .await
+            .expect("answered")
+    );
+    assert!(
+        !store
+            .rotate(&[0; 32], &refresh(session.id, 10))
+            .await
+            .expect("answered")
+    );
+    assert!(
+        store
+            .rotate(&token.hash, &refresh(session.id, 99))
+            .await
+            .expect("answered")
+    );
+}
+
+pub(crate) async fn a_closed_session_does_not_rotate(store: &dyn AuthStore, _: &impl Facts) {
+    let (session, token) = opened(store).await;
+    store
+        .close_session(session.id, at(5), fact("Logout"))
+        .await
+        .expect("closed");
+    assert!(
+        !store
+            .rotate(&token.hash, &refresh(session.id, 10))
+            .await
+            .expect("answered")
+    );
+}
+
+pub(crate) async fn a_session_closes_once(store: &dyn AuthStore, facts: &impl Facts) {
+    let (session, token) = opened(store).await;
+    assert!(
+        store
+            .close_session(session.id, at(5), fact("Logout"))
+            .await
+            .expect("answered")
+    );
+    assert!(
+        !store
+            .close_session(session.id, at(6), fact("Logout"))
+            .await
+            .expect("answered")
+    );
+    assert!(
+        !store
+            .close_session(SessionId::generate(), at(6), fact("Logout"))
+            .await
+            .expect("answered")
+    );
+    let found = store
+        .find_refresh_token(&token.hash)
+        .await
+        .expect("answered")
+        .expect("kept");
+    assert_eq!(found.session.closed_at, Some(at(5)));
+    assert_eq!(facts.actions().await, ["session.opened", "session.closed"]);
+}

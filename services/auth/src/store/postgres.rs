@@ -1,0 +1,115 @@
+//! The store on PostgreSQL. Accounts and sessions are rows without a workspace; a statement on tokens names its
+//! workspace, and row-level security holds where one would not.
+
+mod accounts;
+mod sessions;
+mod tokens;
+
+use causeway_database::{Class, Database, DatabaseError};
+use causeway_outbox::{OutboxEvent, insert_outbox_row};
+use diesel::result::Error as DieselError;
+use diesel_async::AsyncPgConnection;
+
+use super::{Cause, StoreError};
+use crate::SCHEMA;
+use crate::domain::Hash;
+
+/// Everything in the schema `auth`.
+#[derive(Clone)]
+pub(crate) struct PgStore {
+    database: Database,
+}
+
+impl PgStore {
+    /// A store on that database, whose schema is migrated.
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+}
+
+/// The one place where a database error gets its meaning here.
+impl From<DatabaseError> for StoreError {
+    fn from(error: DatabaseError) -> Self {
+        match error.class() {
+            Class::Conflict => Self::Conflict(error.into()),
+            Class::Corrupt | Class::NotFound => Self::Corrupt(error.into()),
+            Class::Serialization | Class::Unavailable => Self::Unavailable(error.into()),
+        }
+    }
+}
+
+fn failed(error: DieselError) -> StoreError {
+    DatabaseError::from(error).into()
+}
+
+fn corrupt(cause: impl Into<Cause>) -> StoreError {
+    StoreError::Corrupt(cause.into())
+}
+
+fn hash(bytes: Vec<u8>) -> Result<Hash, StoreError> {
+    Hash::try_from(bytes).map_err(|_| corrupt("a hash of another length"))
+}
+
+async fn keep(tx: &mut AsyncPgConnection, fact: &OutboxEvent) -> Result<(), StoreError> {
+    insert_outbox_row(tx, SCHEMA.name, fact).await.map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_outbox::{OutboxStore as _, PgOutbox};
+    use causeway_testkit::TestDb;
+
+    use super::PgStore;
+    use crate::SCHEMA;
+    use crate::store::conformance::Facts;
+
+    struct Guard {
+        outbox: PgOutbox,
+        db: TestDb,
+    }
+
+    impl Facts for Guard {
+        async fn actions(&self) -> Vec<String> {
+            let facts = self.outbox.unsent(100).await.expect("the database answers");
+            facts.into_iter().map(|fact| fact.action).collect()
+        }
+    }
+
+    async fn fresh() -> Option<(PgStore, Guard)> {
+        let db = TestDb::new(&[&SCHEMA]).await?;
+        let database = db.service().await;
+        let outbox = PgOutbox::new(database.clone(), SCHEMA.name);
+        Some((PgStore::new(database), Guard { outbox, db }))
+    }
+
+    crate::store_conformance!(fresh);
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_schema_keeps_tenants_apart() {
+        let Some((store, guard)) = fresh().await else {
+            return;
+        };
+        assert_eq!(
+            store
+                .database
+                .check(&[&SCHEMA])
+                .await
+                .expect("the database answers"),
+            []
+        );
+        drop(guard.db);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_migrations_go_back_and_forth() {
+        let Some(db) = TestDb::new(&[&SCHEMA]).await else {
+            return;
+        };
+        causeway_database::revert(db.owner_url(), &[&SCHEMA])
+            .await
+            .expect("reverted");
+        causeway_database::migrate(db.owner_url(), db.service_url(), &[&SCHEMA])
+            .await
+            .expect("migrated again");
+    }
+}

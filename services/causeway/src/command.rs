@@ -1,0 +1,5 @@
+//! The commands beside `serve` and `demo`.
+
+pub(crate) mod config;
+pub(crate) mod db;
+pub(crate) mod token;

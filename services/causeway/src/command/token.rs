@@ -1,0 +1,117 @@
+//! `causeway token`: credentials for people and grpcurl.
+
+use anyhow::Context as _;
+use causeway_context::{Caller, UserId, WorkspaceId};
+use causeway_contracts::{CallerKind, METHODS, Role};
+use causeway_crypto::{AccessClaims, AccessTokenKey, ServiceClaims, ServiceTokenKeys};
+use causeway_mesh::OPERATOR;
+use causeway_settings::{Owner, Settings, Sources, Tier};
+use chrono::Utc;
+use clap::Subcommand;
+use uuid::Uuid;
+
+use crate::failure::Failure;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// A service token for calling one service directly, valid for a minute.
+    ///
+    /// grpcurl -plaintext -H "authorization: Bearer $(causeway token service --for audit)" localhost:7000 list
+    Service {
+        /// The service that is called, such as `audit`.
+        #[arg(long = "for")]
+        callee: String,
+        /// Call as somebody in this workspace; without it, as the operator.
+        #[arg(long)]
+        workspace: Option<String>,
+        /// What that somebody is in the workspace.
+        #[arg(long, default_value = "viewer", value_parser = ["viewer", "editor", "admin", "owner"])]
+        role: String,
+    },
+    /// An access token for the gateway, for development: refused in production.
+    Dev {
+        /// The workspace.
+        #[arg(long)]
+        workspace: String,
+        /// The person; a new one if absent.
+        #[arg(long)]
+        user: Option<String>,
+        /// The role in the workspace.
+        #[arg(long, default_value = "owner", value_parser = ["viewer", "editor", "admin", "owner"])]
+        role: String,
+    },
+}
+
+pub(crate) fn run(command: &Command, sources: &Sources) -> Result<(), Failure> {
+    let settings = Settings::resolve(sources, &[Owner::Auth, Owner::Mesh])?;
+    let text = match command {
+        Command::Service { callee, workspace, role } => service(&settings, callee, workspace.as_deref(), role)?,
+        Command::Dev { workspace, user, role } => dev(&settings, workspace, user.as_deref(), role)?,
+    };
+    println!("{text}");
+    Ok(())
+}
+
+fn service(settings: &Settings, callee: &str, workspace: Option<&str>, role: &str) -> Result<String, Failure> {
+    if !METHODS.iter().any(|method| method.owner == callee) {
+        return Err(anyhow::anyhow!("there is no service {callee}").into());
+    }
+    let Some(secret) = settings.secret("INTERNAL_SERVICE_SECRET") else {
+        return Err(Failure::setting("INTERNAL_SERVICE_SECRET", "is needed to make a service token"));
+    };
+    let caller = match workspace {
+        None => serde_json::Value::Null,
+        Some(id) => serde_json::to_value(somebody(id, None, role)?).context("write the caller")?,
+    };
+    #[expect(clippy::disallowed_methods, reason = "the token's life begins now")]
+    let now = Utc::now().timestamp();
+    let claims = ServiceClaims {
+        iss: OPERATOR.to_owned(),
+        aud: callee.to_owned(),
+        method: "*".to_owned(),
+        jti: Uuid::now_v7().simple().to_string(),
+        iat: now,
+        exp: now + 60,
+        request_id: format!("operator-{}", Uuid::now_v7()),
+        caller,
+    };
+    Ok(ServiceTokenKeys::new(&secret, None).sign(&claims).context("sign the token")?)
+}
+
+fn dev(settings: &Settings, workspace: &str, user: Option<&str>, role: &str) -> Result<String, Failure> {
+    if settings.tier() == Tier::Production {
+        return Err(Failure::setting("NODE_ENV", "development tokens are not made in production"));
+    }
+    let Some(secret) = settings.secret("JWT_SIGNING_SECRET") else {
+        return Err(Failure::setting("JWT_SIGNING_SECRET", "is needed to make an access token"));
+    };
+    let caller = somebody(workspace, user, role)?;
+    let (issuer, audience) = (settings.text("AUTH_JWT_ISSUER"), settings.text("AUTH_JWT_AUDIENCE"));
+    #[expect(clippy::disallowed_methods, reason = "the token's life begins now")]
+    let now = Utc::now().timestamp();
+    let claims = AccessClaims {
+        iss: issuer.clone(),
+        aud: audience.clone(),
+        sub: caller.id.clone(),
+        exp: now + 900,
+        nbf: now,
+        iat: now,
+        jti: Uuid::now_v7().to_string(),
+        sid: Uuid::now_v7().to_string(),
+        workspace_id: workspace.to_owned(),
+        roles: caller.roles,
+        scope: String::new(),
+        mfa: false,
+    };
+    Ok(AccessTokenKey::new(&secret, issuer, audience).sign(&claims).context("sign the token")?)
+}
+
+fn somebody(workspace: &str, user: Option<&str>, role: &str) -> Result<Caller, Failure> {
+    let workspace: WorkspaceId = workspace.parse().context("read --workspace")?;
+    let user: UserId = match user {
+        Some(user) => user.parse().context("read --user")?,
+        None => UserId::generate(),
+    };
+    let role = Role::parse(role).context("read --role")?;
+    Ok(Caller::person(CallerKind::User, user, workspace, &[role], &[], OPERATOR.to_owned()))
+}

@@ -1,0 +1,162 @@
+//! Every route and every RPC, walked from the method table: nobody, somebody without the permission, somebody of
+//! another workspace. A new RPC is walked without being named here, or the test says what it needs to know.
+
+use causeway_context::WorkspaceId;
+use causeway_contracts::{CallerKind, METHODS, Method, Route, Rule};
+use causeway_mesh::far;
+use http::{Request, header};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+use crate::http::{Answer, Client};
+use crate::mesh::{Account, Mesh, access_token, text};
+
+async fn call(client: &Client, route: &Route, path: &str) -> Answer {
+    let (body, kind) = if route.body.is_empty() { ("", None) } else { ("{}", Some("application/json")) };
+    client.send(route.verb, path, body, kind).await
+}
+
+/// The path with that text for every parameter.
+fn filled(route: &Route, value: &str) -> String {
+    let parts = route.path.split('/').map(|part| if part.starts_with('{') { value } else { part });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// The code that an RPC over gRPC answers, with an empty message.
+async fn grpc(mesh: &Mesh, method: &Method, token: Option<&str>) -> Code {
+    let channel = far(mesh.base.parse().unwrap(), &CancellationToken::new());
+    let mut request = Request::builder()
+        .method("POST")
+        .uri(format!("{}{}", mesh.base, method.path))
+        .header(header::CONTENT_TYPE, "application/grpc")
+        .header(header::TE, "trailers");
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    let empty = Body::new(http_body_util::Full::new(bytes::Bytes::from_static(&[0, 0, 0, 0, 0])));
+    let response = channel.oneshot(request.body(empty).unwrap()).await.unwrap();
+    if let Some(status) = Status::from_header_map(response.headers()) {
+        return status.code();
+    }
+    let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap();
+    body.trailers().and_then(Status::from_header_map).map_or(Code::Ok, |status| status.code())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_let_in_anywhere() {
+    let mesh = Mesh::start().await;
+    for method in METHODS {
+        for route in method.routes {
+            let answer = call(&mesh.anonymous(), route, &filled(route, &Uuid::now_v7().to_string())).await;
+            let public = method.rule == Rule::Public;
+            assert_eq!(answer.status == 401, !public, "{} {}: {}", route.verb, route.path, answer.body);
+            if !public {
+                assert!(answer.header("www-authenticate").starts_with("Bearer"), "{}", route.path);
+            }
+        }
+        if let Some(surface) = &method.surface {
+            let answer = mesh.anonymous().post(surface.path, json!({})).await;
+            assert_eq!(answer.status, 401, "{}", surface.path);
+        }
+        let expected = match method.rule {
+            Rule::Internal => Code::Unimplemented,
+            Rule::Public => continue,
+            Rule::Authenticated | Rule::Permission { .. } => Code::Unauthenticated,
+        };
+        assert_eq!(grpc(&mesh, method, None).await, expected, "{}", method.path);
+    }
+    mesh.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_without_the_permission_is_refused_everywhere() {
+    let mesh = Mesh::start().await;
+    let token = access_token(WorkspaceId::generate(), &[]);
+    let client = mesh.anonymous().bearer(&token);
+    for method in METHODS {
+        let refused = match method.rule {
+            Rule::Permission { .. } => true,
+            Rule::Authenticated => !method.callers.contains(&CallerKind::User),
+            Rule::Public | Rule::Internal => continue,
+        };
+        if !refused {
+            continue;
+        }
+        for route in method.routes {
+            let answer = call(&client, route, &filled(route, &Uuid::now_v7().to_string())).await;
+            assert_eq!(answer.status, 403, "{} {}: {}", route.verb, route.path, answer.body);
+        }
+        if let Some(surface) = &method.surface {
+            assert_eq!(client.post(surface.path, json!({})).await.status, 403, "{}", surface.path);
+        }
+        assert_eq!(grpc(&mesh, method, Some(&token)).await, Code::PermissionDenied, "{}", method.path);
+    }
+    mesh.end().await;
+}
+
+/// What one workspace has, by the RPC that shows it: the value of the path's parameter.
+async fn belongings(account: &Account) -> Vec<(&'static str, String)> {
+    let client = &account.client;
+    let token = client.post("/v1/tokens", json!({"name": "t"})).await.json(200);
+    client.put("/v1/secrets/own", json!({"kind": "custom", "value": "v"})).await.json(200);
+    let model = json!({"name": "m", "kind": "thompson", "offers": [{"offer_id": "a"}, {"offer_id": "b"}]});
+    let model = client.post("/v1/scoring/models", model).await.json(200);
+    let model_id = text(&model, "id");
+    let asked = json!({"customer_id": "c", "model_id": model_id});
+    let made = client.post("/v1/recommend", asked).await.json(200);
+    vec![
+        ("DeleteToken", text(&token, "id")),
+        ("GetWorkspace", account.workspace_id.clone()),
+        ("UpdateWorkspace", account.workspace_id.clone()),
+        ("GetSecret", "own".to_owned()),
+        ("DeleteSecret", "own".to_owned()),
+        ("RevealSecret", "own".to_owned()),
+        ("GetModel", model_id.clone()),
+        ("GetModelState", model_id.clone()),
+        ("DeleteModel", model_id),
+        ("GetDecision", text(&made, "recommendation_id")),
+        // A number that the other log does not have.
+        ("GetEvent", "12".to_owned()),
+    ]
+}
+
+/// Routes with a parameter that names a thing of the caller's own to make.
+const MAKING: [&str; 1] = ["PutSecret"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_workspace_finds_nothing() {
+    let mesh = Mesh::start().await;
+    let (owner, stranger) = (mesh.account("owner").await, mesh.account("stranger").await);
+    let belongings = belongings(&owner).await;
+    for method in METHODS {
+        for route in method.routes.iter().filter(|route| route.path.contains('{')) {
+            if MAKING.contains(&method.name) {
+                continue;
+            }
+            let known = belongings.iter().find(|(name, _)| *name == method.name);
+            let (_, id) = known.unwrap_or_else(|| panic!("say in `belongings` what {} shows", method.path));
+            let answer = match route.body {
+                "workspace" => stranger.client.send(route.verb, &filled(route, id), r#"{"name":"n"}"#, Some("application/json")).await,
+                _ => call(&stranger.client, route, &filled(route, id)).await,
+            };
+            // To delete what is not there is no error where the RPC says so, but it must not have been deleted.
+            let gone = answer.status == 404;
+            assert!(gone, "{} {} answered a stranger {}: {}", route.verb, route.path, answer.status, answer.body);
+        }
+    }
+    for (path, field) in [("/v1/secrets", "secrets"), ("/v1/scoring/models", "models"), ("/v1/tokens", "tokens")] {
+        assert_eq!(stranger.client.get(path).await.json(200)[field], json!([]), "{path}");
+        assert_ne!(owner.client.get(path).await.json(200)[field], json!([]), "{path} still has what it had");
+    }
+    let recommend = json!({"customer_id": "c", "model_id": belongings[6].1});
+    assert_eq!(stranger.client.post("/v1/recommend", recommend).await.status, 404);
+    let workspaces: Value = stranger.client.get("/v1/workspaces").await.json(200);
+    assert_eq!(workspaces["workspaces"].as_array().map(Vec::len), Some(1));
+    let mismatch = stranger.client.header("x-tenant-id", &owner.workspace_id).get("/v1/secrets").await;
+    assert_eq!(mismatch.reason(403), "WORKSPACE_MISMATCH");
+    mesh.end().await;
+}

@@ -1,0 +1,409 @@
+//! The use cases.
+
+use std::sync::Arc;
+
+use causeway_context::{CallContext, UserId, WorkspaceId};
+use causeway_contracts::{CallerKind, Role};
+use causeway_crypto::{Associated, KeyProvider, open, seal};
+use causeway_outbox::{OutboxEvent, RelayHandle};
+use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
+
+use crate::domain::{Member, Membership, Secret, SecretKind, SecretName, Workspace, WorkspaceName};
+use crate::error::TenancyError;
+use crate::keys::DataKeys;
+use crate::page::{self, Page, TimePlace};
+use crate::store::{StoreError, TenancyStore};
+
+/// How often a write of a secret is tried again when others write the same one.
+const ATTEMPTS: usize = 16;
+const ALL: usize = 1000;
+
+/// What is true of every workspace of this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defaults {
+    /// The region this process serves, the home of workspaces made here.
+    pub region: String,
+    /// The rate tier.
+    pub rate_tier: String,
+    /// Whether new workspaces are filled with demonstration data.
+    pub demo: bool,
+}
+
+/// The state of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TenantStatus {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// Its home region.
+    pub region: String,
+    /// Whether it was filled with demonstration data.
+    pub demo: bool,
+    /// Its rate tier.
+    pub rate_tier: String,
+}
+
+/// Workspaces, members and secrets.
+pub(crate) struct Tenancy {
+    store: Arc<dyn TenancyStore>,
+    keys: DataKeys,
+    relay: RelayHandle,
+    defaults: Defaults,
+}
+
+impl Tenancy {
+    /// The use cases over a store, with the keys that wrap data keys.
+    pub(crate) fn new(
+        store: Arc<dyn TenancyStore>,
+        provider: Arc<dyn KeyProvider>,
+        relay: RelayHandle,
+        defaults: Defaults,
+    ) -> Self {
+        let keys = DataKeys::new(Arc::clone(&store), provider);
+        Self {
+            store,
+            keys,
+            relay,
+            defaults,
+        }
+    }
+
+    /// Makes a workspace that the calling person owns.
+    pub(crate) async fn create_workspace(
+        &self,
+        ctx: &CallContext,
+        name: WorkspaceName,
+    ) -> Result<Workspace, TenancyError> {
+        let (workspace, owner) = self.first_of(ctx, WorkspaceId::generate(), name, ctx.user()?);
+        let fact = fact_of_creation(ctx, &workspace)?;
+        self.create(&workspace, &owner, fact).await?;
+        Ok(workspace)
+    }
+
+    /// Makes the workspace with that id. A repeat answers the same workspace and changes nothing.
+    pub(crate) async fn provision_workspace(
+        &self,
+        ctx: &CallContext,
+        id: WorkspaceId,
+        name: WorkspaceName,
+        owner: UserId,
+    ) -> Result<Workspace, TenancyError> {
+        let (workspace, owner) = self.first_of(ctx, id, name, owner);
+        let fact = fact_of_creation(ctx, &workspace)?.by_user(owner.user);
+        match self.create(&workspace, &owner, fact).await {
+            Ok(()) => Ok(workspace),
+            Err(TenancyError::Store(StoreError::Conflict)) => self.provisioned(id, owner.user).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn provisioned(&self, id: WorkspaceId, owner: UserId) -> Result<Workspace, TenancyError> {
+        let member = self.store.find_member(id, owner).await?;
+        if member.is_none_or(|member| member.role != Role::Owner) {
+            return Err(TenancyError::WorkspaceExists);
+        }
+        self.store
+            .find_workspace(id)
+            .await?
+            .ok_or(TenancyError::WorkspaceExists)
+    }
+
+    fn first_of(
+        &self,
+        ctx: &CallContext,
+        id: WorkspaceId,
+        name: WorkspaceName,
+        user: UserId,
+    ) -> (Workspace, Member) {
+        let region = self.defaults.region.clone();
+        let workspace = Workspace {
+            id,
+            name,
+            region,
+            created_at: ctx.now,
+            updated_at: ctx.now,
+        };
+        (
+            workspace,
+            Member {
+                workspace: id,
+                user,
+                role: Role::Owner,
+                joined_at: ctx.now,
+            },
+        )
+    }
+
+    async fn create(
+        &self,
+        workspace: &Workspace,
+        owner: &Member,
+        fact: OutboxEvent,
+    ) -> Result<(), TenancyError> {
+        let fact_id = fact.id;
+        self.store.create_workspace(workspace, owner, fact).await?;
+        self.relay.delivered(fact_id).await;
+        Ok(())
+    }
+
+    /// All workspaces of a person, oldest first.
+    pub(crate) async fn memberships(&self, user: UserId) -> Result<Vec<Membership>, TenancyError> {
+        let mut all: Vec<Membership> = Vec::new();
+        loop {
+            let page = Page {
+                size: ALL,
+                after: all.last().map(Membership::place),
+            };
+            let more = self.store.list_memberships(user, &page).await?;
+            let last = more.len() < ALL;
+            all.extend(more);
+            if last {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// The caller's workspaces. A person sees all of them; a token or a client only the one it was made for.
+    pub(crate) async fn workspaces(
+        &self,
+        ctx: &CallContext,
+        page: &Page<TimePlace>,
+    ) -> Result<(Vec<Workspace>, String), TenancyError> {
+        if ctx.caller.kind != CallerKind::User {
+            let only = self.own_workspace(ctx).await?;
+            return Ok((vec![only], String::new()));
+        }
+        let mut memberships = self
+            .store
+            .list_memberships(ctx.user()?, &page::with_one_more(page))
+            .await?;
+        let next = page::cut(&mut memberships, page.size, Membership::place);
+        Ok((
+            memberships
+                .into_iter()
+                .map(|membership| membership.workspace)
+                .collect(),
+            next,
+        ))
+    }
+
+    /// The workspace of the call, if that is the one with this id.
+    pub(crate) async fn workspace(
+        &self,
+        ctx: &CallContext,
+        id: WorkspaceId,
+    ) -> Result<Workspace, TenancyError> {
+        known(ctx, id)?;
+        self.own_workspace(ctx).await
+    }
+
+    async fn own_workspace(&self, ctx: &CallContext) -> Result<Workspace, TenancyError> {
+        self.store
+            .find_workspace(ctx.workspace()?)
+            .await?
+            .ok_or(TenancyError::WorkspaceNotFound)
+    }
+
+    /// Gives the workspace of the call another name, if that is the one with this id.
+    pub(crate) async fn rename_workspace(
+        &self,
+        ctx: &CallContext,
+        id: WorkspaceId,
+        name: &WorkspaceName,
+    ) -> Result<Workspace, TenancyError> {
+        known(ctx, id)?;
+        let fact = OutboxEvent::of(ctx)?
+            .target("workspace", id.to_string())
+            .detail("field", "name");
+        let fact_id = fact.id;
+        let renamed = self.store.rename_workspace(id, name, ctx.now, fact).await?;
+        let renamed = renamed.ok_or(TenancyError::WorkspaceNotFound)?;
+        self.relay.delivered(fact_id).await;
+        Ok(renamed)
+    }
+
+    /// The members of the workspace of the call.
+    pub(crate) async fn members(
+        &self,
+        ctx: &CallContext,
+        page: &Page<TimePlace>,
+    ) -> Result<(Vec<Member>, String), TenancyError> {
+        let mut members = self
+            .store
+            .list_members(ctx.workspace()?, &page::with_one_more(page))
+            .await?;
+        let next = page::cut(&mut members, page.size, Member::place);
+        Ok((members, next))
+    }
+
+    /// The state of the tenant of the call.
+    pub(crate) async fn status(&self, ctx: &CallContext) -> Result<TenantStatus, TenancyError> {
+        let Workspace { id, region, .. } = self.own_workspace(ctx).await?;
+        let Defaults { rate_tier, demo, .. } = self.defaults.clone();
+        Ok(TenantStatus {
+            workspace: id,
+            region,
+            demo,
+            rate_tier,
+        })
+    }
+
+    /// Seals and stores a secret; replaces an existing one.
+    pub(crate) async fn put_secret(
+        &self,
+        ctx: &CallContext,
+        name: &SecretName,
+        kind: SecretKind,
+        value: &SecretString,
+    ) -> Result<Secret, TenancyError> {
+        let workspace = ctx.workspace()?;
+        for _ in 0..ATTEMPTS {
+            let before = self.store.find_secret(workspace, name).await?;
+            let secret = self
+                .sealed(ctx, workspace, name, kind, value, before.as_ref())
+                .await?;
+            let fact = OutboxEvent::of(ctx)?
+                .target("secret", name.as_str())
+                .detail("kind", kind.as_str())
+                .detail("version", secret.version);
+            let fact_id = fact.id;
+            let stored = match before {
+                None => self.store.insert_secret(&secret, fact).await,
+                Some(_) => self.store.replace_secret(&secret, fact).await,
+            };
+            match stored {
+                Ok(()) => {
+                    self.relay.delivered(fact_id).await;
+                    return Ok(secret);
+                }
+                // The version is part of what is authenticated: seal again for the next one.
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(TenancyError::Contended)
+    }
+
+    async fn sealed(
+        &self,
+        ctx: &CallContext,
+        workspace: WorkspaceId,
+        name: &SecretName,
+        kind: SecretKind,
+        value: &SecretString,
+        before: Option<&Secret>,
+    ) -> Result<Secret, TenancyError> {
+        let data_key = self.keys.active(workspace, ctx.now).await?;
+        let mut secret = Secret {
+            workspace,
+            id: before.map_or_else(Uuid::now_v7, |before| before.id),
+            name: name.clone(),
+            kind,
+            version: before
+                .map_or(Some(1), |before| before.version.checked_add(1))
+                .ok_or(TenancyError::Contended)?,
+            key_version: data_key.version,
+            sealed: Vec::new(),
+            created_at: before.map_or(ctx.now, |before| before.created_at),
+            updated_at: ctx.now,
+        };
+        let value = value.expose_secret().as_bytes();
+        secret.sealed = with_place(&secret, |place| {
+            seal(&data_key.key, data_key.version, value, place)
+        })?;
+        Ok(secret)
+    }
+
+    /// What is known of a secret.
+    pub(crate) async fn secret(&self, ctx: &CallContext, name: &SecretName) -> Result<Secret, TenancyError> {
+        self.store
+            .find_secret(ctx.workspace()?, name)
+            .await?
+            .ok_or(TenancyError::SecretNotFound)
+    }
+
+    /// The secrets of the workspace of the call.
+    pub(crate) async fn secrets(
+        &self,
+        ctx: &CallContext,
+        page: &Page<SecretName>,
+    ) -> Result<(Vec<Secret>, String), TenancyError> {
+        let mut secrets = self
+            .store
+            .list_secrets(ctx.workspace()?, &page::with_one_more(page))
+            .await?;
+        let next = page::cut(&mut secrets, page.size, |secret| secret.name.clone());
+        Ok((secrets, next))
+    }
+
+    /// Forgets a secret.
+    pub(crate) async fn delete_secret(
+        &self,
+        ctx: &CallContext,
+        name: &SecretName,
+    ) -> Result<(), TenancyError> {
+        let fact = OutboxEvent::of(ctx)?.target("secret", name.as_str());
+        let fact_id = fact.id;
+        if !self.store.delete_secret(ctx.workspace()?, name, fact).await? {
+            return Err(TenancyError::SecretNotFound);
+        }
+        self.relay.delivered(fact_id).await;
+        Ok(())
+    }
+
+    /// The value of a secret and its version, once the audit log has it that it was read. If the log does not answer
+    /// in time nothing is shown, though the log will say later that it was: the safe way to be wrong.
+    pub(crate) async fn reveal_secret(
+        &self,
+        ctx: &CallContext,
+        name: &SecretName,
+    ) -> Result<(SecretString, u32), TenancyError> {
+        let secret = self.secret(ctx, name).await?;
+        let data_key = self.keys.version(secret.workspace, secret.key_version).await?;
+        let value = with_place(&secret, |place| open(&data_key.key, &secret.sealed, place))?;
+        let value = std::str::from_utf8(&value).map_err(|_| TenancyError::NotText)?;
+        let value = SecretString::from(value);
+
+        let fact = OutboxEvent::of(ctx)?
+            .target("secret", name.as_str())
+            .detail("version", secret.version);
+        let fact_id = fact.id;
+        self.store.record(fact).await?;
+        if !self.relay.delivered(fact_id).await {
+            return Err(TenancyError::AuditUnavailable);
+        }
+        Ok((value, secret.version))
+    }
+}
+
+/// The workspace of the call is the only one that its caller may know of.
+fn known(ctx: &CallContext, id: WorkspaceId) -> Result<(), TenancyError> {
+    if ctx.workspace()? == id {
+        Ok(())
+    } else {
+        Err(TenancyError::WorkspaceNotFound)
+    }
+}
+
+fn fact_of_creation(ctx: &CallContext, workspace: &Workspace) -> Result<OutboxEvent, TenancyError> {
+    let fact = OutboxEvent::of(ctx)?
+        .in_workspace(workspace.id)
+        .target("workspace", workspace.id.to_string());
+    Ok(fact.detail("region", workspace.region.as_str()))
+}
+
+/// Calls `crypt` with the place to which a secret's value belongs: this row under this name, in this version.
+fn with_place<T>(secret: &Secret, crypt: impl FnOnce(&Associated<'_>) -> T) -> T {
+    let row = format!("{}:{}", secret.id, secret.name);
+    crypt(&Associated {
+        workspace: secret.workspace.0,
+        table: "tenancy.secrets",
+        column: "sealed",
+        row: &row,
+        version: secret.version,
+        purpose: secret.kind.as_str(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

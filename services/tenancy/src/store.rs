@@ -1,0 +1,140 @@
+//! What the service keeps. Memory and PostgreSQL pass one suite, `conformance.rs`.
+//!
+//! Every method that reads or writes a tenant's rows names the tenant. Ids and times are arguments. A change takes the
+//! fact that it happened, and both become visible in one step.
+
+#[cfg(test)]
+mod conformance;
+mod memory;
+mod postgres;
+
+use async_trait::async_trait;
+use causeway_context::{UserId, WorkspaceId};
+use causeway_outbox::OutboxEvent;
+use chrono::{DateTime, Utc};
+
+use crate::domain::{Member, Membership, Secret, SecretName, Workspace, WorkspaceName, WrappedDataKey};
+use crate::page::{Page, TimePlace};
+
+pub(crate) use memory::MemoryStore;
+pub(crate) use postgres::PgStore;
+
+/// A cause, kept for the log.
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// A store that does not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// What is to be added is there already, or was changed meanwhile.
+    #[error("the row is there already or was changed")]
+    Conflict,
+    /// The workspace of the row, or the data key under which it lies, does not exist.
+    #[error("the workspace or its data key does not exist")]
+    NoParent,
+    /// The store does not answer; a write may or may not have happened.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] Cause),
+    /// A row does not hold what its column promises.
+    #[error("a row cannot be read")]
+    Corrupt(#[source] Cause),
+}
+
+/// Workspaces and who belongs to them.
+#[async_trait]
+pub(crate) trait WorkspaceStore: Send + Sync + 'static {
+    /// Adds a workspace with its first member; [`StoreError::Conflict`] if its id is taken.
+    async fn create_workspace(
+        &self,
+        workspace: &Workspace,
+        owner: &Member,
+        fact: OutboxEvent,
+    ) -> Result<(), StoreError>;
+
+    /// The workspace.
+    async fn find_workspace(&self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError>;
+
+    /// Gives the workspace another name; answers nothing, and keeps no fact, if there is no such workspace.
+    async fn rename_workspace(
+        &self,
+        id: WorkspaceId,
+        name: &WorkspaceName,
+        at: DateTime<Utc>,
+        fact: OutboxEvent,
+    ) -> Result<Option<Workspace>, StoreError>;
+
+    /// The person in the workspace.
+    async fn find_member(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<Member>, StoreError>;
+
+    /// The people in the workspace, by the time they joined.
+    async fn list_members(
+        &self,
+        workspace: WorkspaceId,
+        page: &Page<TimePlace>,
+    ) -> Result<Vec<Member>, StoreError>;
+
+    /// The person's workspaces, by the time of joining. The only question that spans tenants: who asks must have proven
+    /// to be that person, or be a service.
+    async fn list_memberships(
+        &self,
+        user: UserId,
+        page: &Page<TimePlace>,
+    ) -> Result<Vec<Membership>, StoreError>;
+}
+
+/// Wrapped data keys.
+#[async_trait]
+pub(crate) trait KeyStore: Send + Sync + 'static {
+    /// The key that seals: the one with the highest version.
+    async fn find_active_key(&self, workspace: WorkspaceId) -> Result<Option<WrappedDataKey>, StoreError>;
+
+    /// The key of that version.
+    async fn find_key(
+        &self,
+        workspace: WorkspaceId,
+        version: u32,
+    ) -> Result<Option<WrappedDataKey>, StoreError>;
+
+    /// Adds a key; [`StoreError::Conflict`] if the workspace has one of that version, [`StoreError::NoParent`].
+    async fn insert_key(&self, key: &WrappedDataKey) -> Result<(), StoreError>;
+}
+
+/// Sealed secrets.
+#[async_trait]
+pub(crate) trait SecretStore: Send + Sync + 'static {
+    /// The secret.
+    async fn find_secret(
+        &self,
+        workspace: WorkspaceId,
+        name: &SecretName,
+    ) -> Result<Option<Secret>, StoreError>;
+
+    /// The workspace's secrets, by name.
+    async fn list_secrets(
+        &self,
+        workspace: WorkspaceId,
+        page: &Page<SecretName>,
+    ) -> Result<Vec<Secret>, StoreError>;
+
+    /// Adds the first version of a secret; [`StoreError::Conflict`] if the name is taken, [`StoreError::NoParent`].
+    async fn insert_secret(&self, secret: &Secret, fact: OutboxEvent) -> Result<(), StoreError>;
+
+    /// Replaces the version before `secret.version` of the same row; [`StoreError::Conflict`] if that is not what is
+    /// stored.
+    async fn replace_secret(&self, secret: &Secret, fact: OutboxEvent) -> Result<(), StoreError>;
+
+    /// Forgets a secret; false, and no fact, if there is none.
+    async fn delete_secret(
+        &self,
+        workspace: WorkspaceId,
+        name: &SecretName,
+        fact: OutboxEvent,
+    ) -> Result<bool, StoreError>;
+
+    /// Keeps the fact that a secret was read.
+    async fn record(&self, fact: OutboxEvent) -> Result<(), StoreError>;
+}
+
+/// All that the service keeps.
+pub(crate) trait TenancyStore: WorkspaceStore + KeyStore + SecretStore {}
+
+impl<S: WorkspaceStore + KeyStore + SecretStore> TenancyStore for S {}

@@ -1,0 +1,168 @@
+//! What every store does. One visible test per case and store.
+
+mod keys;
+mod secrets;
+mod tenants;
+mod workspaces;
+
+use std::sync::Arc;
+
+use causeway_context::{UserId, WorkspaceId};
+use causeway_contracts::Role;
+use causeway_crypto::WrappedKey;
+use causeway_outbox::{OutboxEvent, OutboxStore, Outcome};
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::TenancyStore;
+use crate::domain::{Member, Secret, SecretKind, SecretName, Workspace, WorkspaceName, WrappedDataKey};
+use crate::page::Page;
+
+/// A store and the outbox in which it keeps its facts.
+pub(crate) struct Fixture {
+    pub(crate) store: Arc<dyn TenancyStore>,
+    pub(crate) outbox: Arc<dyn OutboxStore>,
+}
+
+/// `$fresh` gives an empty store and what must live as long as it does; or nothing, where there is no such engine.
+macro_rules! store_conformance {
+    ($fresh:path) => {
+        $crate::store::conformance::store_conformance!(@cases $fresh:
+            a_workspace_is_found_with_its_owner,
+            an_id_is_taken_once,
+            a_renamed_workspace_keeps_the_rest,
+            memberships_come_oldest_first_and_in_pages,
+            members_come_in_pages,
+            the_highest_key_version_seals,
+            of_concurrent_first_keys_one_is_kept,
+            a_key_needs_its_workspace,
+            a_secret_is_found_by_its_name,
+            a_secret_needs_its_key,
+            only_the_next_version_replaces_a_secret,
+            of_concurrent_replacements_one_is_kept,
+            a_deleted_secret_is_gone,
+            secrets_come_by_name_and_in_pages,
+            other_tenants_see_nothing,
+            other_tenants_change_nothing,
+            each_change_leaves_one_fact
+        );
+    };
+    (@cases $fresh:path: $($case:ident),+) => { $(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $case() {
+            let Some((fixture, _guard)) = $fresh().await else { return };
+            $crate::store::conformance::$case(&fixture).await;
+        }
+    )+ };
+}
+pub(crate) use keys::*;
+pub(crate) use secrets::*;
+pub(crate) use store_conformance;
+pub(crate) use tenants::*;
+pub(crate) use workspaces::*;
+
+fn time(seconds: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::seconds(seconds)
+}
+
+fn fact(workspace: WorkspaceId, action: &str) -> OutboxEvent {
+    OutboxEvent {
+        id: Uuid::now_v7(),
+        workspace,
+        action: action.to_owned(),
+        actor_kind: "user".to_owned(),
+        actor_id: "u".to_owned(),
+        target_kind: "thing".to_owned(),
+        target_id: "t".to_owned(),
+        outcome: Outcome::Success,
+        occurred_at: time(0),
+        request_id: "r".to_owned(),
+        service: "tenancy".to_owned(),
+        details: serde_json::Map::new(),
+    }
+}
+
+fn name(text: &str) -> SecretName {
+    SecretName::parse(text).expect("a name")
+}
+
+fn all<P>() -> Page<P> {
+    Page {
+        size: 100,
+        after: None,
+    }
+}
+
+fn workspace_of(owner: UserId, seconds: i64) -> (Workspace, Member) {
+    let workspace = Workspace {
+        id: WorkspaceId::generate(),
+        name: WorkspaceName::parse("Größe & Co.").expect("a name"),
+        region: "eu-central-1".to_owned(),
+        created_at: time(seconds),
+        updated_at: time(seconds),
+    };
+    let member = Member {
+        workspace: workspace.id,
+        user: owner,
+        role: Role::Owner,
+        joined_at: time(seconds),
+    };
+    (workspace, member)
+}
+
+fn key(workspace: WorkspaceId, version: u32) -> WrappedDataKey {
+    let wrapped = WrappedKey {
+        key_id: "k".to_owned(),
+        bytes: Uuid::new_v4().as_bytes().to_vec(),
+    };
+    WrappedDataKey {
+        workspace,
+        version,
+        wrapped,
+        created_at: time(0),
+    }
+}
+
+fn secret(workspace: WorkspaceId, text: &str) -> Secret {
+    Secret {
+        workspace,
+        id: Uuid::now_v7(),
+        name: name(text),
+        kind: SecretKind::Custom,
+        version: 1,
+        key_version: 1,
+        sealed: vec![0, 1, 2, 255],
+        created_at: time(0),
+        updated_at: time(0),
+    }
+}
+
+impl Fixture {
+    /// A workspace with a data key.
+    async fn tenant(&self) -> (Workspace, Member) {
+        let (workspace, owner) = workspace_of(UserId::generate(), 0);
+        self.store
+            .create_workspace(&workspace, &owner, fact(workspace.id, "workspace.created"))
+            .await
+            .expect("created");
+        self.store
+            .insert_key(&key(workspace.id, 1))
+            .await
+            .expect("inserted");
+        (workspace, owner)
+    }
+
+    async fn stored(&self, workspace: WorkspaceId, text: &str) -> Secret {
+        let secret = secret(workspace, text);
+        self.store
+            .insert_secret(&secret, fact(workspace, "secret.written"))
+            .await
+            .expect("inserted");
+        secret
+    }
+
+    async fn actions(&self) -> Vec<String> {
+        let facts = self.outbox.unsent(1000).await.expect("read");
+        facts.into_iter().map(|fact| fact.action).collect()
+    }
+}

@@ -1,0 +1,256 @@
+//! The store of a process without a database. One lock: each method is one step.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use causeway_context::{UserId, WorkspaceId};
+use causeway_outbox::{MemoryOutbox, OutboxEvent};
+use chrono::{DateTime, Utc};
+
+use super::{KeyStore, SecretStore, StoreError, WorkspaceStore};
+use crate::domain::{Member, Membership, Secret, SecretName, Workspace, WorkspaceName, WrappedDataKey};
+use crate::page::{Page, TimePlace};
+
+/// Everything in memory.
+#[derive(Default)]
+pub(crate) struct MemoryStore {
+    state: Mutex<State>,
+    outbox: MemoryOutbox,
+}
+
+#[derive(Default)]
+struct State {
+    workspaces: BTreeMap<WorkspaceId, Workspace>,
+    members: BTreeMap<(WorkspaceId, UserId), Member>,
+    keys: BTreeMap<(WorkspaceId, u32), WrappedDataKey>,
+    secrets: BTreeMap<(WorkspaceId, SecretName), Secret>,
+}
+
+impl MemoryStore {
+    /// The facts that the store keeps.
+    pub(crate) fn outbox(&self) -> MemoryOutbox {
+        self.outbox.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No method leaves the state half changed: each checks first and then only inserts or removes.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn require(&self, workspace: WorkspaceId) -> Result<(), StoreError> {
+        if self.workspaces.contains_key(&workspace) {
+            Ok(())
+        } else {
+            Err(StoreError::NoParent)
+        }
+    }
+
+    fn require_key(&self, secret: &Secret) -> Result<(), StoreError> {
+        let key = self.keys.get(&(secret.workspace, secret.key_version));
+        key.map(|_| ()).ok_or(StoreError::NoParent)
+    }
+}
+
+/// The page of `items` in the order of their places.
+fn page_of<T, P: Ord>(items: impl Iterator<Item = T>, page: &Page<P>, place: impl Fn(&T) -> P) -> Vec<T> {
+    let mut items: Vec<T> = items
+        .filter(|item| page.after.as_ref().is_none_or(|after| place(item) > *after))
+        .collect();
+    items.sort_by_key(&place);
+    items.truncate(page.size);
+    items
+}
+
+#[async_trait]
+impl WorkspaceStore for MemoryStore {
+    async fn create_workspace(
+        &self,
+        workspace: &Workspace,
+        owner: &Member,
+        fact: OutboxEvent,
+    ) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if state.workspaces.contains_key(&workspace.id) {
+            return Err(StoreError::Conflict);
+        }
+        state.workspaces.insert(workspace.id, workspace.clone());
+        state.members.insert((workspace.id, owner.user), owner.clone());
+        self.outbox.push(fact);
+        Ok(())
+    }
+
+    async fn find_workspace(&self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
+        Ok(self.state().workspaces.get(&id).cloned())
+    }
+
+    async fn rename_workspace(
+        &self,
+        id: WorkspaceId,
+        name: &WorkspaceName,
+        at: DateTime<Utc>,
+        fact: OutboxEvent,
+    ) -> Result<Option<Workspace>, StoreError> {
+        let mut state = self.state();
+        let Some(workspace) = state.workspaces.get_mut(&id) else {
+            return Ok(None);
+        };
+        workspace.name = name.clone();
+        workspace.updated_at = at;
+        self.outbox.push(fact);
+        Ok(Some(workspace.clone()))
+    }
+
+    async fn find_member(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<Member>, StoreError> {
+        Ok(self.state().members.get(&(workspace, user)).cloned())
+    }
+
+    async fn list_members(
+        &self,
+        workspace: WorkspaceId,
+        page: &Page<TimePlace>,
+    ) -> Result<Vec<Member>, StoreError> {
+        let state = self.state();
+        let members = state
+            .members
+            .values()
+            .filter(|member| member.workspace == workspace)
+            .cloned();
+        Ok(page_of(members, page, Member::place))
+    }
+
+    async fn list_memberships(
+        &self,
+        user: UserId,
+        page: &Page<TimePlace>,
+    ) -> Result<Vec<Membership>, StoreError> {
+        let state = self.state();
+        let memberships = state
+            .members
+            .values()
+            .filter(|member| member.user == user)
+            .filter_map(|member| {
+                let workspace = state.workspaces.get(&member.workspace)?.clone();
+                Some(Membership {
+                    workspace,
+                    member: member.clone(),
+                })
+            });
+        Ok(page_of(memberships, page, Membership::place))
+    }
+}
+
+#[async_trait]
+impl KeyStore for MemoryStore {
+    async fn find_active_key(&self, workspace: WorkspaceId) -> Result<Option<WrappedDataKey>, StoreError> {
+        let state = self.state();
+        Ok(state
+            .keys
+            .range((workspace, 0)..=(workspace, u32::MAX))
+            .next_back()
+            .map(|(_, key)| key.clone()))
+    }
+
+    async fn find_key(
+        &self,
+        workspace: WorkspaceId,
+        version: u32,
+    ) -> Result<Option<WrappedDataKey>, StoreError> {
+        Ok(self.state().keys.get(&(workspace, version)).cloned())
+    }
+
+    async fn insert_key(&self, key: &WrappedDataKey) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.require(key.workspace)?;
+        if state.keys.contains_key(&(key.workspace, key.version)) {
+            return Err(StoreError::Conflict);
+        }
+        state.keys.insert((key.workspace, key.version), key.clone());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl SecretStore for MemoryStore {
+    async fn find_secret(
+        &self,
+        workspace: WorkspaceId,
+        name: &SecretName,
+    ) -> Result<Option<Secret>, StoreError> {
+        Ok(self.state().secrets.get(&(workspace, name.clone())).cloned())
+    }
+
+    async fn list_secrets(
+        &self,
+        workspace: WorkspaceId,
+        page: &Page<SecretName>,
+    ) -> Result<Vec<Secret>, StoreError> {
+        let state = self.state();
+        let secrets = state
+            .secrets
+            .values()
+            .filter(|secret| secret.workspace == workspace)
+            .cloned();
+        Ok(page_of(secrets, page, |secret| secret.name.clone()))
+    }
+
+    async fn insert_secret(&self, secret: &Secret, fact: OutboxEvent) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.require_key(secret)?;
+        let place = (secret.workspace, secret.name.clone());
+        if state.secrets.contains_key(&place) {
+            return Err(StoreError::Conflict);
+        }
+        state.secrets.insert(place, secret.clone());
+        self.outbox.push(fact);
+        Ok(())
+    }
+
+    async fn replace_secret(&self, secret: &Secret, fact: OutboxEvent) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.require_key(secret)?;
+        let stored = state.secrets.get_mut(&(secret.workspace, secret.name.clone()));
+        let stored = stored
+            .filter(|stored| stored.id == secret.id && stored.version.checked_add(1) == Some(secret.version));
+        *stored.ok_or(StoreError::Conflict)? = secret.clone();
+        self.outbox.push(fact);
+        Ok(())
+    }
+
+    async fn delete_secret(
+        &self,
+        workspace: WorkspaceId,
+        name: &SecretName,
+        fact: OutboxEvent,
+    ) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        let found = state.secrets.remove(&(workspace, name.clone())).is_some();
+        if found {
+            self.outbox.push(fact);
+        }
+        Ok(found)
+    }
+
+    async fn record(&self, fact: OutboxEvent) -> Result<(), StoreError> {
+        self.outbox.push(fact);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::MemoryStore;
+    use crate::store::conformance::Fixture;
+
+    async fn fresh() -> Option<(Fixture, ())> {
+        let store = Arc::new(MemoryStore::default());
+        let outbox = Arc::new(store.outbox());
+        Some((Fixture { store, outbox }, ()))
+    }
+
+    crate::store::conformance::store_conformance!(fresh);
+}

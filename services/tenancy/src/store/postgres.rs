@@ -1,0 +1,443 @@
+//! The store on PostgreSQL. Every statement names its workspace, and row-level security holds where one would not.
+
+mod rows;
+
+use async_trait::async_trait;
+use causeway_context::{UserId, WorkspaceId};
+use causeway_database::{Class, Database, DatabaseError, SystemTx, WorkspaceTx};
+use causeway_outbox::{OutboxEvent, insert_outbox_row};
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use self::rows::{
+    IndexRow, KeyRow, MemberRow, SecretRow, WorkspaceRow, members, membership_index, secrets, workspace_keys,
+    workspaces,
+};
+use super::{KeyStore, SecretStore, StoreError, WorkspaceStore};
+use crate::SCHEMA;
+use crate::domain::{Member, Membership, Secret, SecretName, Workspace, WorkspaceName, WrappedDataKey};
+use crate::page::{Page, TimePlace};
+
+/// Everything in the schema `tenancy`.
+pub(crate) struct PgStore {
+    database: Database,
+}
+
+impl PgStore {
+    /// A store on that database, whose schema is migrated.
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    async fn membership(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+    ) -> Result<Option<Membership>, StoreError> {
+        self.database
+            .workspace(
+                "tenancy.membership",
+                workspace,
+                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
+                    let found = workspaces::table
+                        .inner_join(members::table)
+                        .filter(workspaces::workspace_id.eq(workspace.0))
+                        .filter(members::workspace_id.eq(workspace.0))
+                        .filter(members::user_id.eq(user.0))
+                        .select((WorkspaceRow::as_select(), MemberRow::as_select()))
+                        .first::<(WorkspaceRow, MemberRow)>(tx)
+                        .await
+                        .optional()
+                        .map_err(failed)?;
+                    let Some((workspace, member)) = found else {
+                        return Ok(None);
+                    };
+                    Ok(Some(Membership {
+                        workspace: workspace.try_into()?,
+                        member: member.try_into()?,
+                    }))
+                },
+            )
+            .await
+    }
+}
+
+/// The one place where a database error gets its meaning here.
+impl From<DatabaseError> for StoreError {
+    fn from(error: DatabaseError) -> Self {
+        if let DatabaseError::Query(DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)) =
+            error
+        {
+            return Self::NoParent;
+        }
+        match error.class() {
+            Class::Conflict => Self::Conflict,
+            Class::Corrupt | Class::NotFound => Self::Corrupt(error.into()),
+            Class::Serialization | Class::Unavailable => Self::Unavailable(error.into()),
+        }
+    }
+}
+
+fn failed(error: DieselError) -> StoreError {
+    DatabaseError::from(error).into()
+}
+
+async fn keep(tx: &mut WorkspaceTx, fact: &OutboxEvent) -> Result<(), StoreError> {
+    insert_outbox_row(tx, SCHEMA.name, fact).await.map_err(failed)
+}
+
+fn limit<P>(page: &Page<P>) -> i64 {
+    i64::try_from(page.size).unwrap_or(i64::MAX)
+}
+
+#[async_trait]
+impl WorkspaceStore for PgStore {
+    async fn create_workspace(
+        &self,
+        workspace: &Workspace,
+        owner: &Member,
+        fact: OutboxEvent,
+    ) -> Result<(), StoreError> {
+        let (row, member, index) = (
+            WorkspaceRow::from(workspace),
+            MemberRow::from(owner),
+            IndexRow::from(owner),
+        );
+        let (row, member, index, fact) = (&row, &member, &index, &fact);
+        self.database
+            .workspace(
+                "tenancy.create_workspace",
+                workspace.id,
+                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
+                    diesel::insert_into(workspaces::table)
+                        .values(row)
+                        .execute(tx)
+                        .await
+                        .map_err(failed)?;
+                    diesel::insert_into(members::table)
+                        .values(member)
+                        .execute(tx)
+                        .await
+                        .map_err(failed)?;
+                    diesel::insert_into(membership_index::table)
+                        .values(index)
+                        .execute(tx)
+                        .await
+                        .map_err(failed)?;
+                    keep(tx, fact).await
+                },
+            )
+            .await
+    }
+
+    async fn find_workspace(&self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
+        self.database
+            .workspace(
+                "tenancy.find_workspace",
+                id,
+                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
+                    let query = workspaces::table.find(id.0).select(WorkspaceRow::as_select());
+                    let row = query.first(tx).await.optional().map_err(failed)?;
+                    row.map(TryInto::try_into).transpose()
+                },
+            )
+            .await
+    }
+
+    async fn rename_workspace(
+        &self,
+        id: WorkspaceId,
+        name: &WorkspaceName,
+        at: DateTime<Utc>,
+        fact: OutboxEvent,
+    ) -> Result<Option<Workspace>, StoreError> {
+        let fact = &fact;
+        self.database
+            .workspace(
+                "tenancy.rename_workspace",
+                id,
+                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
+                    let row: Option<WorkspaceRow> = diesel::update(workspaces::table.find(id.0))
+                        .set((workspaces::name.eq(name.as_str()), workspaces::updated_at.eq(at)))
+                        .returning(WorkspaceRow::as_returning())
+                        .get_result(tx)
+                        .await
+                        .optional()
+                        .map_err(failed)?;
+                    let Some(row) = row else { return Ok(None) };
+                    keep(tx, fact).await?;
+                    row.try_into().map(Some)
+                },
+            )
+            .await
+    }
+
+    async fn find_member(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<Member>, StoreError> {
+        self.database
+            .workspace(
+                "tenancy.find_member",
+                workspace,
+                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
+                    let query = members::table
+                        .find((workspace.0, user.0))
+                        .select(MemberRow::as_select());
+                    let row = query.first(tx).await.optional().map_err(failed)?;
+                    row.map(TryInto::try_into).transpose()
+                },
+            )
+            .await
+    }
+
+    async fn list_members(
+        &self,
+        workspace: WorkspaceId,
+        page: &Page<TimePlace>,
+    ) -> Result<Vec<Member>, StoreError> {
+        self.database
+            .workspace(
+                "tenancy.list_members",
+                workspace,
+                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
+                    let mut query = members::table
+                        .filter(members::workspace_id.eq(workspace.0))
+                        .select(MemberRow::as_select())
+                        .order((members::joined_at, members::user_id))
+                        .limit(limit(page))
+                        .into_boxed();
+                    if let Some(TimePlace { at, id }) = page.after {
+                        let later = members::joined_at.gt(at);
+                        query =
+                            query.filter(later.or(members::joined_at.eq(at).and(members::user_id.gt(id))));
+                    }
+                    let rows: Vec<MemberRow> = query.load(tx).await.map_err(failed)?;
+                    rows.into_iter().map(TryInto::try_into).collect()
+                },
+            )
+            .await
+    }
+
+    /// Reads the ids outside of all workspaces and then each workspace inside of itself. One that is deleted between
+    /// the two is left out.
+    async fn list_memberships(
+        &self,
+        user: UserId,
+        page: &Page<TimePlace>,
+    ) -> Result<Vec<Membership>, StoreError> {
+        let found = self
+            .database
+            .system(
+                "tenancy.list_memberships",
+                async |tx: &mut SystemTx| -> Result<Vec<Uuid>, StoreError> {
+                    let mut query = membership_index::table
+                        .filter(membership_index::user_id.eq(user.0))
+                        .select(membership_index::workspace)
+                        .order((membership_index::joined_at, membership_index::workspace))
+                        .limit(limit(page))
+                        .into_boxed();
+                    if let Some(TimePlace { at, id }) = page.after {
+                        let same = membership_index::joined_at
+                            .eq(at)
+                            .and(membership_index::workspace.gt(id));
+                        query = query.filter(membership_index::joined_at.gt(at).or(same));
+                    }
+                    query.load(tx).await.map_err(failed)
+                },
+            )
+            .await?;
+        let mut memberships = Vec::with_capacity(found.len());
+        for workspace in found {
+            memberships.extend(self.membership(WorkspaceId(workspace), user).await?);
+        }
+        Ok(memberships)
+    }
+}
+
+#[async_trait]
+impl KeyStore for PgStore {
+    async fn find_active_key(&self, workspace: WorkspaceId) -> Result<Option<WrappedDataKey>, StoreError> {
+        self.database
+            .workspace(
+                "tenancy.find_active_key",
+                workspace,
+                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
+                    let query = workspace_keys::table
+                        .filter(workspace_keys::workspace_id.eq(workspace.0))
+                        .select(KeyRow::as_select())
+                        .order(workspace_keys::version.desc());
+                    let row = query.first(tx).await.optional().map_err(failed)?;
+                    row.map(TryInto::try_into).transpose()
+                },
+            )
+            .await
+    }
+
+    async fn find_key(
+        &self,
+        workspace: WorkspaceId,
+        version: u32,
+    ) -> Result<Option<WrappedDataKey>, StoreError> {
+        let version = rows::stored(version)?;
+        self.database
+            .workspace(
+                "tenancy.find_key",
+                workspace,
+                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
+                    let query = workspace_keys::table
+                        .find((workspace.0, version))
+                        .select(KeyRow::as_select());
+                    let row = query.first(tx).await.optional().map_err(failed)?;
+                    row.map(TryInto::try_into).transpose()
+                },
+            )
+            .await
+    }
+
+    async fn insert_key(&self, key: &WrappedDataKey) -> Result<(), StoreError> {
+        let row = &KeyRow::try_from(key)?;
+        self.database
+            .workspace(
+                "tenancy.insert_key",
+                key.workspace,
+                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
+                    diesel::insert_into(workspace_keys::table)
+                        .values(row)
+                        .execute(tx)
+                        .await
+                        .map_err(failed)?;
+                    Ok(())
+                },
+            )
+            .await
+    }
+}
+
+#[async_trait]
+impl SecretStore for PgStore {
+    async fn find_secret(
+        &self,
+        workspace: WorkspaceId,
+        name: &SecretName,
+    ) -> Result<Option<Secret>, StoreError> {
+        self.database
+            .workspace(
+                "tenancy.find_secret",
+                workspace,
+                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
+                    let query = secrets::table
+                        .find((workspace.0, name.as_str()))
+                        .select(SecretRow::as_select());
+                    let row = query.first(tx).await.optional().map_err(failed)?;
+                    row.map(TryInto::try_into).transpose()
+                },
+            )
+            .await
+    }
+
+    async fn list_secrets(
+        &self,
+        workspace: WorkspaceId,
+        page: &Page<SecretName>,
+    ) -> Result<Vec<Secret>, StoreError> {
+        self.database
+            .workspace(
+                "tenancy.list_secrets",
+                workspace,
+                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
+                    let mut query = secrets::table
+                        .filter(secrets::workspace_id.eq(workspace.0))
+                        .select(SecretRow::as_select())
+                        .order(secrets::name)
+                        .limit(limit(page))
+                        .into_boxed();
+                    if let Some(after) = &page.after {
+                        query = query.filter(secrets::name.gt(after.as_str()));
+                    }
+                    let rows: Vec<SecretRow> = query.load(tx).await.map_err(failed)?;
+                    rows.into_iter().map(TryInto::try_into).collect()
+                },
+            )
+            .await
+    }
+
+    async fn insert_secret(&self, secret: &Secret, fact: OutboxEvent) -> Result<(), StoreError> {
+        let (row, fact) = (&SecretRow::try_from(secret)?, &fact);
+        self.database
+            .workspace(
+                "tenancy.insert_secret",
+                secret.workspace,
+                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
+                    diesel::insert_into(secrets::table)
+                        .values(row)
+                        .execute(tx)
+                        .await
+                        .map_err(failed)?;
+                    keep(tx, fact).await
+                },
+            )
+            .await
+    }
+
+    async fn replace_secret(&self, secret: &Secret, fact: OutboxEvent) -> Result<(), StoreError> {
+        let (row, fact) = (&SecretRow::try_from(secret)?, &fact);
+        let before = rows::stored(secret.version.checked_sub(1).ok_or(StoreError::Conflict)?)?;
+        self.database
+            .workspace(
+                "tenancy.replace_secret",
+                secret.workspace,
+                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
+                    let same_row = secrets::table
+                        .find((secret.workspace.0, secret.name.as_str()))
+                        .filter(secrets::id.eq(secret.id))
+                        .filter(secrets::version.eq(before));
+                    match diesel::update(same_row)
+                        .set(row)
+                        .execute(tx)
+                        .await
+                        .map_err(failed)?
+                    {
+                        0 => Err(StoreError::Conflict),
+                        _ => keep(tx, fact).await,
+                    }
+                },
+            )
+            .await
+    }
+
+    async fn delete_secret(
+        &self,
+        workspace: WorkspaceId,
+        name: &SecretName,
+        fact: OutboxEvent,
+    ) -> Result<bool, StoreError> {
+        let fact = &fact;
+        self.database
+            .workspace(
+                "tenancy.delete_secret",
+                workspace,
+                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
+                    let row = secrets::table.find((workspace.0, name.as_str()));
+                    if diesel::delete(row).execute(tx).await.map_err(failed)? == 0 {
+                        return Ok(false);
+                    }
+                    keep(tx, fact).await?;
+                    Ok(true)
+                },
+            )
+            .await
+    }
+
+    async fn record(&self, fact: OutboxEvent) -> Result<(), StoreError> {
+        let fact = &fact;
+        self.database
+            .workspace("tenancy.record", fact.workspace, async |tx: &mut WorkspaceTx| {
+                keep(tx, fact).await
+            })
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests;

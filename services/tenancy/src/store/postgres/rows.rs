@@ -1,0 +1,255 @@
+//! Tables and rows.
+
+use causeway_context::{UserId, WorkspaceId};
+use causeway_contracts::Role;
+use causeway_crypto::WrappedKey;
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use crate::domain::{Member, Secret, SecretKind, SecretName, Workspace, WorkspaceName, WrappedDataKey};
+use crate::store::StoreError;
+
+diesel::table! {
+    tenancy.workspaces (workspace_id) {
+        workspace_id -> Uuid,
+        name -> Text,
+        region -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    tenancy.members (workspace_id, user_id) {
+        workspace_id -> Uuid,
+        user_id -> Uuid,
+        role -> Text,
+        joined_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    tenancy.membership_index (user_id, workspace) {
+        user_id -> Uuid,
+        workspace -> Uuid,
+        joined_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    tenancy.workspace_keys (workspace_id, version) {
+        workspace_id -> Uuid,
+        version -> Integer,
+        key_id -> Text,
+        wrapped -> Binary,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    tenancy.secrets (workspace_id, name) {
+        workspace_id -> Uuid,
+        name -> Text,
+        id -> Uuid,
+        kind -> Text,
+        version -> Integer,
+        key_version -> Integer,
+        sealed -> Binary,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::joinable!(members -> workspaces (workspace_id));
+diesel::allow_tables_to_appear_in_same_query!(workspaces, members);
+
+/// A version as the database keeps it.
+pub(super) fn stored(version: u32) -> Result<i32, StoreError> {
+    i32::try_from(version).map_err(|error| StoreError::Corrupt(error.into()))
+}
+
+fn loaded(version: i32) -> Result<u32, StoreError> {
+    u32::try_from(version).map_err(|error| StoreError::Corrupt(error.into()))
+}
+
+fn corrupt(what: &'static str) -> StoreError {
+    StoreError::Corrupt(what.into())
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = workspaces, check_for_backend(diesel::pg::Pg))]
+pub(super) struct WorkspaceRow {
+    workspace_id: Uuid,
+    name: String,
+    region: String,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<&Workspace> for WorkspaceRow {
+    fn from(workspace: &Workspace) -> Self {
+        Self {
+            workspace_id: workspace.id.0,
+            name: workspace.name.as_str().to_owned(),
+            region: workspace.region.clone(),
+            created_at: workspace.created_at,
+            updated_at: workspace.updated_at,
+        }
+    }
+}
+
+impl TryFrom<WorkspaceRow> for Workspace {
+    type Error = StoreError;
+
+    fn try_from(row: WorkspaceRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: WorkspaceId(row.workspace_id),
+            name: WorkspaceName::parse(&row.name).map_err(|_| corrupt("name of a workspace"))?,
+            region: row.region,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = members, check_for_backend(diesel::pg::Pg))]
+pub(super) struct MemberRow {
+    workspace_id: Uuid,
+    user_id: Uuid,
+    role: String,
+    joined_at: DateTime<Utc>,
+}
+
+impl From<&Member> for MemberRow {
+    fn from(member: &Member) -> Self {
+        Self {
+            workspace_id: member.workspace.0,
+            user_id: member.user.0,
+            role: member.role.as_str().to_owned(),
+            joined_at: member.joined_at,
+        }
+    }
+}
+
+impl TryFrom<MemberRow> for Member {
+    type Error = StoreError;
+
+    fn try_from(row: MemberRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            workspace: WorkspaceId(row.workspace_id),
+            user: UserId(row.user_id),
+            role: Role::parse(&row.role).ok_or_else(|| corrupt("role of a member"))?,
+            joined_at: row.joined_at,
+        })
+    }
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = membership_index)]
+pub(super) struct IndexRow {
+    user_id: Uuid,
+    workspace: Uuid,
+    joined_at: DateTime<Utc>,
+}
+
+impl From<&Member> for IndexRow {
+    fn from(member: &Member) -> Self {
+        Self {
+            user_id: member.user.0,
+            workspace: member.workspace.0,
+            joined_at: member.joined_at,
+        }
+    }
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = workspace_keys, check_for_backend(diesel::pg::Pg))]
+pub(super) struct KeyRow {
+    workspace_id: Uuid,
+    version: i32,
+    key_id: String,
+    wrapped: Vec<u8>,
+    created_at: DateTime<Utc>,
+}
+
+impl TryFrom<&WrappedDataKey> for KeyRow {
+    type Error = StoreError;
+
+    fn try_from(key: &WrappedDataKey) -> Result<Self, StoreError> {
+        Ok(Self {
+            workspace_id: key.workspace.0,
+            version: stored(key.version)?,
+            key_id: key.wrapped.key_id.clone(),
+            wrapped: key.wrapped.bytes.clone(),
+            created_at: key.created_at,
+        })
+    }
+}
+
+impl TryFrom<KeyRow> for WrappedDataKey {
+    type Error = StoreError;
+
+    fn try_from(row: KeyRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            workspace: WorkspaceId(row.workspace_id),
+            version: loaded(row.version)?,
+            wrapped: WrappedKey {
+                key_id: row.key_id,
+                bytes: row.wrapped,
+            },
+            created_at: row.created_at,
+        })
+    }
+}
+
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = secrets, check_for_backend(diesel::pg::Pg))]
+pub(super) struct SecretRow {
+    workspace_id: Uuid,
+    name: String,
+    id: Uuid,
+    kind: String,
+    version: i32,
+    key_version: i32,
+    sealed: Vec<u8>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl TryFrom<&Secret> for SecretRow {
+    type Error = StoreError;
+
+    fn try_from(secret: &Secret) -> Result<Self, StoreError> {
+        Ok(Self {
+            workspace_id: secret.workspace.0,
+            name: secret.name.as_str().to_owned(),
+            id: secret.id,
+            kind: secret.kind.as_str().to_owned(),
+            version: stored(secret.version)?,
+            key_version: stored(secret.key_version)?,
+            sealed: secret.sealed.clone(),
+            created_at: secret.created_at,
+            updated_at: secret.updated_at,
+        })
+    }
+}
+
+impl TryFrom<SecretRow> for Secret {
+    type Error = StoreError;
+
+    fn try_from(row: SecretRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            workspace: WorkspaceId(row.workspace_id),
+            id: row.id,
+            name: SecretName::parse(&row.name).map_err(|_| corrupt("name of a secret"))?,
+            kind: SecretKind::parse(&row.kind).map_err(|_| corrupt("kind of a secret"))?,
+            version: loaded(row.version)?,
+            key_version: loaded(row.key_version)?,
+            sealed: row.sealed,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}

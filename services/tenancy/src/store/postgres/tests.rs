@@ -1,0 +1,250 @@
+use std::sync::Arc;
+
+use causeway_contracts::Role;
+use causeway_outbox::{Outcome, PgOutbox};
+use causeway_testkit::TestDb;
+use diesel::sql_types::BigInt;
+use diesel::{QueryableByName, sql_query};
+
+use super::*;
+use crate::store::conformance::Fixture;
+
+async fn fresh() -> Option<(Fixture, TestDb)> {
+    let database = TestDb::new(&[&SCHEMA]).await?;
+    let service = database.service().await;
+    let outbox = Arc::new(PgOutbox::new(service.clone(), SCHEMA.name));
+    Some((
+        Fixture {
+            store: Arc::new(PgStore::new(service)),
+            outbox,
+        },
+        database,
+    ))
+}
+
+crate::store::conformance::store_conformance!(fresh);
+
+const TENANT_TABLES: [&str; 4] = ["workspaces", "members", "workspace_keys", "secrets"];
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    rows: i64,
+}
+
+/// A workspace with one row in each tenant table.
+async fn tenant(store: &PgStore) -> WorkspaceId {
+    let (id, user, now) = (WorkspaceId::generate(), UserId::generate(), DateTime::UNIX_EPOCH);
+    let name = WorkspaceName::parse("Acme").expect("a name");
+    let workspace = Workspace {
+        id,
+        name,
+        region: "r".to_owned(),
+        created_at: now,
+        updated_at: now,
+    };
+    let owner = Member {
+        workspace: id,
+        user,
+        role: Role::Owner,
+        joined_at: now,
+    };
+    store
+        .create_workspace(&workspace, &owner, fact(id))
+        .await
+        .expect("created");
+    let wrapped = causeway_crypto::WrappedKey {
+        key_id: "k".to_owned(),
+        bytes: vec![1],
+    };
+    store
+        .insert_key(&WrappedDataKey {
+            workspace: id,
+            version: 1,
+            wrapped,
+            created_at: now,
+        })
+        .await
+        .expect("inserted");
+    let secret = Secret {
+        workspace: id,
+        id: Uuid::now_v7(),
+        name: SecretName::parse("a").expect("a name"),
+        kind: crate::domain::SecretKind::Custom,
+        version: 1,
+        key_version: 1,
+        sealed: vec![1],
+        created_at: now,
+        updated_at: now,
+    };
+    store.insert_secret(&secret, fact(id)).await.expect("inserted");
+    id
+}
+
+fn fact(workspace: WorkspaceId) -> OutboxEvent {
+    OutboxEvent {
+        id: Uuid::now_v7(),
+        workspace,
+        action: "test".to_owned(),
+        actor_kind: "user".to_owned(),
+        actor_id: String::new(),
+        target_kind: String::new(),
+        target_id: String::new(),
+        outcome: Outcome::Success,
+        occurred_at: DateTime::UNIX_EPOCH,
+        request_id: String::new(),
+        service: "tenancy".to_owned(),
+        details: serde_json::Map::new(),
+    }
+}
+
+async fn rows_without_workspace(database: &Database, table: &str) -> i64 {
+    let query = format!("SELECT count(*) AS rows FROM tenancy.{table}");
+    let query = query.as_str();
+    let count = database.system(
+        "test",
+        async |tx: &mut SystemTx| -> Result<Count, DatabaseError> {
+            Ok(sql_query(query).get_result(tx).await?)
+        },
+    );
+    count.await.expect("counted").rows
+}
+
+async fn rows_in(database: &Database, workspace: WorkspaceId, query: &str) -> i64 {
+    let count = database.workspace(
+        "test",
+        workspace,
+        async |tx: &mut WorkspaceTx| -> Result<Count, DatabaseError> {
+            Ok(sql_query(query).get_result(tx).await?)
+        },
+    );
+    count.await.expect("counted").rows
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_raw_select_without_a_workspace_returns_no_row() {
+    let Some(test) = TestDb::new(&[&SCHEMA]).await else {
+        return;
+    };
+    let options = causeway_database::PoolOptions {
+        max_size: 1,
+        ..Default::default()
+    };
+    let database = Database::connect(test.service_url(), options)
+        .await
+        .expect("connected");
+    for table in TENANT_TABLES {
+        assert_eq!(
+            rows_without_workspace(&database, table).await,
+            0,
+            "{table}, on a fresh connection"
+        );
+    }
+    tenant(&PgStore::new(database.clone())).await;
+    // One connection only: it has just worked inside a workspace.
+    for table in TENANT_TABLES {
+        assert_eq!(
+            rows_without_workspace(&database, table).await,
+            0,
+            "{table}, on a used connection"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_raw_select_in_one_workspace_returns_no_row_of_another() {
+    let Some(test) = TestDb::new(&[&SCHEMA]).await else {
+        return;
+    };
+    let options = causeway_database::PoolOptions {
+        max_size: 1,
+        ..Default::default()
+    };
+    let database = Database::connect(test.service_url(), options)
+        .await
+        .expect("connected");
+    let store = PgStore::new(database.clone());
+    let (ours, theirs) = (tenant(&store).await, tenant(&store).await);
+    for table in TENANT_TABLES {
+        for (asker, other) in [(ours, theirs), (theirs, ours)] {
+            let all = format!("SELECT count(*) AS rows FROM tenancy.{table}");
+            assert_eq!(rows_in(&database, asker, &all).await, 1, "{table}");
+            let foreign = format!("{all} WHERE workspace_id = '{other}'");
+            assert_eq!(rows_in(&database, asker, &foreign).await, 0, "{table}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_raw_write_for_another_workspace_is_refused() {
+    let Some(test) = TestDb::new(&[&SCHEMA]).await else {
+        return;
+    };
+    let database = test.service().await;
+    let store = PgStore::new(database.clone());
+    let (ours, theirs) = (tenant(&store).await, tenant(&store).await);
+    let insert = format!(
+        "INSERT INTO tenancy.members (workspace_id, user_id, role, joined_at) \
+         VALUES ('{theirs}', gen_random_uuid(), 'owner', now())"
+    );
+    let steal = format!("UPDATE tenancy.secrets SET workspace_id = '{theirs}'");
+    for statement in [insert.as_str(), steal.as_str()] {
+        let refused = database.workspace(
+            "test",
+            ours,
+            async |tx: &mut WorkspaceTx| -> Result<(), DatabaseError> {
+                sql_query(statement).execute(tx).await?;
+                Ok(())
+            },
+        );
+        assert_eq!(
+            refused.await.err().map(|error| error.class()),
+            Some(Class::Corrupt),
+            "{statement}"
+        );
+    }
+    let blind = "UPDATE tenancy.workspaces SET name = 'x'";
+    let changed = database.workspace(
+        "test",
+        ours,
+        async |tx: &mut WorkspaceTx| -> Result<usize, DatabaseError> {
+            Ok(sql_query(blind).execute(tx).await?)
+        },
+    );
+    assert_eq!(changed.await.expect("updated"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_boot_check_finds_nothing_to_complain_about() {
+    let Some(test) = TestDb::new(&[&SCHEMA]).await else {
+        return;
+    };
+    let findings = test.service().await.check(&[&SCHEMA]).await.expect("checked");
+    assert_eq!(findings, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_migration_can_be_taken_back_and_applied_again() {
+    let Some(test) = TestDb::new(&[&SCHEMA]).await else {
+        return;
+    };
+    causeway_database::revert(test.owner_url(), &[&SCHEMA])
+        .await
+        .expect("reverted");
+    causeway_database::migrate(test.owner_url(), test.service_url(), &[&SCHEMA])
+        .await
+        .expect("migrated");
+    tenant(&PgStore::new(test.service().await)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_of_the_database_is_not_an_empty_answer() {
+    let Some(test) = TestDb::new(&[&SCHEMA]).await else {
+        return;
+    };
+    let store = PgStore::new(test.service().await);
+    test.admin("ALTER TABLE tenancy.secrets RENAME TO gone").await;
+    let name = SecretName::parse("a").expect("a name");
+    let answer = store.find_secret(WorkspaceId::generate(), &name).await;
+    assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+}
