@@ -17,16 +17,34 @@ pub(crate) enum Form {
     Problem,
     /// OpenAI's error object.
     Openai,
-    /// gRPC or binary gRPC-web: status in the headers.
+    /// gRPC: the status is in the headers.
     Grpc,
+    /// gRPC-web, binary.
+    GrpcWeb,
+    /// gRPC-web, text.
+    GrpcWebText,
 }
 
 impl Form {
+    /// Whether the answer is a gRPC status, and as which media type.
+    pub(crate) fn grpc_type(self) -> Option<&'static str> {
+        match self {
+            Self::Problem | Self::Openai => None,
+            Self::Grpc => Some("application/grpc"),
+            Self::GrpcWeb => Some("application/grpc-web+proto"),
+            Self::GrpcWebText => Some("application/grpc-web-text+proto"),
+        }
+    }
+
     /// The form that a request's caller understands.
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
         let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         let path = request.uri().path();
-        if kind.starts_with(b"application/grpc") {
+        if kind.starts_with(b"application/grpc-web-text") {
+            Self::GrpcWebText
+        } else if kind.starts_with(b"application/grpc-web") {
+            Self::GrpcWeb
+        } else if kind.starts_with(b"application/grpc") {
             Self::Grpc
         } else if path.ends_with("/v1/chat/completions") || path.ends_with("/v1/models") {
             Self::Openai
@@ -41,17 +59,18 @@ pub(crate) fn refuse(form: Form, request_id: &RequestId, error: ApiError) -> Res
     let status = http_status(&error);
     let code = error.code;
     let retry_after = error.retry_after;
-    if form == Form::Grpc {
-        return grpc(error);
+    if let Some(kind) = form.grpc_type() {
+        let mut response = Status::from(error).into_http::<Body>();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        return response;
     }
-    let mut response = match form {
-        Form::Openai => (status, axum::Json(openai(&error, request_id))).into_response(),
-        Form::Problem | Form::Grpc => {
-            let mut response = (status, axum::Json(Problem::new(&error, request_id.as_str()))).into_response();
-            let kind = HeaderValue::from_static("application/problem+json");
-            response.headers_mut().insert(header::CONTENT_TYPE, kind);
-            response
-        }
+    let mut response = if form == Form::Openai {
+        (status, axum::Json(openai(&error, request_id))).into_response()
+    } else {
+        let mut response = (status, axum::Json(Problem::new(&error, request_id.as_str()))).into_response();
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
     };
     let headers = response.headers_mut();
     if let Some(delay) = retry_after {
@@ -66,10 +85,6 @@ pub(crate) fn refuse(form: Form, request_id: &RequestId, error: ApiError) -> Res
 /// The answer to a request whose id and form the outer layers left in its extensions.
 pub(crate) fn refuse_request<B>(request: &Request<B>, error: ApiError) -> Response {
     refuse(Form::of(request), &observe::request_id(request), error)
-}
-
-fn grpc(error: ApiError) -> Response {
-    Status::from(error).into_http::<Body>()
 }
 
 /// OpenAI's error object.

@@ -97,7 +97,7 @@ impl Targets {
         }
         for method in METHODS {
             for route in method.routes {
-                paths.entry(route.path.to_owned()).or_default().insert(route.verb, Leaf::Route(method, route));
+                paths.entry(shape(route.path)).or_default().insert(route.verb, Leaf::Route(method, route));
             }
             if let Some(surface) = &method.surface {
                 let leaf = Leaf::Foreign(method, surface.dialect);
@@ -135,11 +135,23 @@ impl Targets {
             Leaf::Page(page) => Ok(Target::Page(page)),
             Leaf::Foreign(method, dialect) => Ok(Target::Foreign(method, dialect)),
             Leaf::Route(method, route) => {
-                let parameters = found.params.iter().map(|(name, value)| (name.to_owned(), decoded(value)));
-                Ok(Target::Rest(method, route, parameters.collect()))
+                let values = found.params.iter().map(|(_, value)| decoded(value));
+                Ok(Target::Rest(method, route, names(route.path).map(str::to_owned).zip(values).collect()))
             }
         }
     }
+}
+
+/// A path template with its parameters numbered: two RPCs may name the same one differently.
+fn shape(template: &str) -> String {
+    let parts = template.split('/').enumerate();
+    let parts = parts.map(|(index, part)| if part.starts_with('{') { format!("{{p{index}}}") } else { part.to_owned() });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// The names of a template's parameters, in order.
+fn names(template: &str) -> impl Iterator<Item = &str> {
+    template.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
 fn decoded(value: &str) -> String {

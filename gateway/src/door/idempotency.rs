@@ -142,7 +142,7 @@ pub(crate) async fn layer(State(gateway): State<Arc<Gateway>>, request: Request<
     let writes = request.extensions().get::<Target>().and_then(Target::method).is_some_and(|method| {
         method.idempotency != Idempotency::NoSideEffects && !method.server_streaming
     });
-    if !writes || Form::of(&request) == Form::Grpc || !request.headers().contains_key(KEY) {
+    if !writes || Form::of(&request).grpc_type().is_some() || !request.headers().contains_key(KEY) {
         return next.run(request).await;
     }
     let Some(key) = key(request.headers()) else {

@@ -110,7 +110,7 @@ impl Guard {
         let timeout = deadline::read(request.headers()).unwrap_or(DEFAULT_DEADLINE).min(MAX_DEADLINE);
         let at = Instant::now() + timeout;
         match tokio::time::timeout_at(at, self.routes.oneshot(request)).await {
-            Ok(Ok(response)) => response.map(|body| deadline::bound(body, at)),
+            Ok(Ok(response)) => ours(response).map(|body| deadline::bound(body, at)),
             Ok(Err(never)) => match never {},
             Err(_) => deadline::exceeded().into_http(),
         }
@@ -182,6 +182,20 @@ impl Shared {
         }
         bool::from(right).then(|| Caller::service(OPERATOR))
     }
+}
+
+/// A failure that tonic answered before any handler ran, in our words and without its own.
+fn ours(response: Response<Body>) -> Response<Body> {
+    let headers = response.headers();
+    if !headers.contains_key("grpc-status") || headers.contains_key("grpc-status-details-bin") {
+        return response;
+    }
+    let Some(status) = Status::from_header_map(headers).filter(|status| status.code() != tonic::Code::Ok) else {
+        return response;
+    };
+    let undecodable = status.message().starts_with("failed to decode Protobuf message");
+    let status = if undecodable { Status::invalid_argument("") } else { status };
+    Status::from(ApiError::from(status)).into_http()
 }
 
 fn request_id(headers: &HeaderMap) -> RequestId {

@@ -19,7 +19,7 @@ use crate::beta::Beta;
 /// The most that the quadrature's sum may be off for the answer to be called exact.
 const TOLERANCE: f64 = 1e-9;
 /// How many draws an estimate makes, over all options.
-const DRAWS: usize = 2_000_000;
+const DRAWS: usize = 1_000_000;
 
 /// How propensities were found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

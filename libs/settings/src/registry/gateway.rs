@@ -56,7 +56,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         OWN,
         "Requests per minute and client address, counted in this process; 0 sets no limit.",
     )
-    .default_per_tier(Some("600"), Some("0"), Some("600"))
+    .default_per_tier(Some("6000"), Some("0"), Some("6000"))
     .ours(),
     choice(
         "RATE_LIMIT_TIER",

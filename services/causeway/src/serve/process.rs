@@ -13,6 +13,7 @@ use causeway_mesh::{
 };
 use causeway_settings::{Problem, Settings, Tier};
 
+use chrono::TimeDelta;
 use http::{Request, Response};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
@@ -254,7 +255,9 @@ async fn gateway(
     let Some(secret) = settings.secret("JWT_SIGNING_SECRET") else {
         return Err(Failure::setting("JWT_SIGNING_SECRET", "is needed to verify access tokens"));
     };
-    let access = AccessTokenKey::new(&secret, settings.text("AUTH_JWT_ISSUER"), settings.text("AUTH_JWT_AUDIENCE"));
+    let minutes = settings.integer("AUTH_ACCESS_TOKEN_TTL_MINUTES").unwrap_or(15);
+    let access = AccessTokenKey::new(&secret, settings.text("AUTH_JWT_ISSUER"), settings.text("AUTH_JWT_AUDIENCE"))
+        .with_max_lifetime(TimeDelta::minutes(minutes));
     Ok(causeway_gateway::router(config, mesh, access, own))
 }
 

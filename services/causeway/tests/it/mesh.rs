@@ -45,7 +45,7 @@ impl Mesh {
     /// The same with more settings.
     pub(crate) async fn with(more: &[(&str, &str)]) -> Self {
         let mut pairs = vec![("NODE_ENV", "test"), ("JWT_SIGNING_SECRET", SIGNING_SECRET)];
-        if !more.iter().any(|(name, _)| name.contains("LLM") || name.contains("OPENAI")) {
+        if !more.iter().any(|(name, _)| name.contains("LLM") || name.contains("AI_")) {
             pairs.push(("USE_MOCK_LLM", "true"));
         }
         pairs.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));

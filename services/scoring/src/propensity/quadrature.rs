@@ -7,12 +7,12 @@
 
 use crate::beta::Beta;
 
-use super::panels::{NODES, Rule, rule};
+use super::panels::{NODES, rule};
 
 /// Densities are cut off where they are e^-46 (1e-20) of their peak.
 const CUT: f64 = -46.0;
-/// At most this many densities are evaluated; about 0.1 s.
-const BUDGET: usize = 2_000_000;
+/// At most this many densities are evaluated, twice.
+const BUDGET: usize = 4_000_000;
 
 /// A belief in logit space, with its peak at `peak` and of height 1.
 struct Hill {
@@ -97,15 +97,8 @@ pub(super) fn shares(groups: &[(Beta, usize)], panel_width: f64) -> Option<Vec<f
         })
         .collect();
     let mesh = mesh(&contenders, panel_width, BUDGET / (contenders.len() * NODES))?;
-    let tables: Vec<Table> = contenders
-        .iter()
-        .map(|(hill, _)| Table::of(hill, &mesh))
-        .collect();
     let mut shares = vec![0.0; groups.len()];
-    for (share, index) in integrate(&contenders, &tables, &mesh, start)
-        .into_iter()
-        .zip(live)
-    {
+    for (share, index) in integrate(&contenders, &mesh, start).into_iter().zip(live) {
         shares[index] = share;
     }
     Some(shares)
@@ -121,7 +114,7 @@ fn mesh(hills: &[(&Hill, i32)], panel_width: f64, most: usize) -> Option<Vec<(f6
         .iter()
         .map(|(hill, _)| hill.from)
         .fold(f64::INFINITY, f64::min);
-    let mut panels = Vec::new();
+    let mut panels = Vec::new(); eprintln!("at {at} end {end} most {most}");
     while at < end {
         if panels.len() == most {
             return None;
@@ -141,77 +134,72 @@ fn mesh(hills: &[(&Hill, i32)], panel_width: f64, most: usize) -> Option<Vec<(f6
     Some(panels)
 }
 
-/// A belief's density and distribution function at every node of the mesh.
-struct Table {
-    density: Vec<f64>,
-    below: Vec<f64>,
+/// A belief's density and distribution function at the nodes of one panel.
+#[derive(Clone, Copy)]
+struct Slice {
+    density: [f64; NODES],
+    below: [f64; NODES],
 }
 
-impl Table {
-    fn of(hill: &Hill, mesh: &[(f64, f64)]) -> Self {
-        let rule = rule();
-        let mut table = Self {
-            density: vec![0.0; mesh.len() * NODES],
-            below: vec![0.0; mesh.len() * NODES],
+impl Hill {
+    /// Heights at the nodes of a panel; nothing where the hill is cut off.
+    fn heights(&self, (from, to): (f64, f64)) -> Option<[f64; NODES]> {
+        let half = (to - from) / 2.0;
+        (to > self.from && from < self.to)
+            .then(|| rule().nodes.map(|node| self.log_height(from - self.peak + half * (node + 1.0)).exp()))
+    }
+
+    fn area(&self, mesh: &[(f64, f64)]) -> f64 {
+        let areas = mesh.iter().filter_map(|panel| Some(weigh(*panel, &self.heights(*panel)?)));
+        areas.sum()
+    }
+
+    /// The panel's slice of the belief, given its whole area and its distribution function before the panel, which
+    /// becomes the one after it.
+    fn slice(&self, panel: (f64, f64), area: f64, sum: &mut f64) -> Slice {
+        let Some(heights) = self.heights(panel) else {
+            return Slice { density: [0.0; NODES], below: [*sum; NODES] };
         };
-        let mut sum = 0.0;
-        for (panel, (from, to)) in mesh.iter().copied().enumerate() {
-            let nodes = panel * NODES..(panel + 1) * NODES;
-            if to > hill.from && from < hill.to {
-                let half = (to - from) / 2.0;
-                let density = &mut table.density[nodes.clone()];
-                for (height, node) in density.iter_mut().zip(rule.nodes) {
-                    *height = hill.log_height(from - hill.peak + half * (node + 1.0)).exp();
-                }
-                running(rule, density, half, sum, &mut table.below[nodes]);
-                sum += half
-                    * density
-                        .iter()
-                        .zip(rule.weights)
-                        .map(|(height, weight)| height * weight)
-                        .sum::<f64>();
-            } else {
-                table.below[nodes].fill(sum);
-            }
-        }
-        table
-            .density
-            .iter_mut()
-            .chain(&mut table.below)
-            .for_each(|value| *value /= sum);
-        table
+        let (density, half) = (heights.map(|height| height / area), (panel.1 - panel.0) / 2.0);
+        let below = rule().running.map(|row| {
+            let within: f64 = row.iter().zip(density).map(|(weight, density)| weight * density).sum();
+            (*sum + half * within).max(0.0)
+        });
+        *sum += weigh(panel, &density);
+        Slice { density, below }
     }
 }
 
-/// The running integral at the nodes of a panel, from the integral before it.
-fn running(rule: &Rule, heights: &[f64], half: f64, before: f64, below: &mut [f64]) {
-    for (value, row) in below.iter_mut().zip(&rule.running) {
-        let within: f64 = row
-            .iter()
-            .zip(heights)
-            .map(|(weight, height)| weight * height)
-            .sum();
-        *value = (before + half * within).max(0.0);
-    }
+/// The integral over a panel of what has those values at its nodes.
+fn weigh((from, to): (f64, f64), values: &[f64; NODES]) -> f64 {
+    let sum: f64 = values.iter().zip(rule().weights).map(|(value, weight)| value * weight).sum();
+    sum * (to - from) / 2.0
 }
 
-fn integrate(hills: &[(&Hill, i32)], tables: &[Table], mesh: &[(f64, f64)], start: f64) -> Vec<f64> {
-    let rule = rule();
+/// Goes over the mesh once for the areas and once for the integral, so that memory does not grow with the mesh.
+fn integrate(hills: &[(&Hill, i32)], mesh: &[(f64, f64)], start: f64) -> Vec<f64> {
+    let areas: Vec<f64> = hills.iter().map(|(hill, _)| hill.area(mesh)).collect();
+    let mut sums = vec![0.0; hills.len()];
     let mut shares = vec![0.0; hills.len()];
     let mut after = vec![1.0; hills.len() + 1];
-    for (panel, (from, to)) in mesh.iter().enumerate().filter(|(_, (_, to))| *to > start) {
-        for (position, weight) in rule.weights.iter().enumerate() {
-            let (node, weight) = (panel * NODES + position, weight * (to - from) / 2.0);
+    for panel in mesh.iter().copied() {
+        let along = hills.iter().zip(&areas).zip(&mut sums);
+        let slices: Vec<Slice> = along.map(|(((hill, _), area), sum)| hill.slice(panel, *area, sum)).collect();
+        if panel.1 <= start {
+            continue;
+        }
+        for node in 0..NODES {
+            let weight = rule().weights[node] * (panel.1 - panel.0) / 2.0;
             // Products over all others, without a division: those before times those after.
             for (index, (_, count)) in hills.iter().enumerate().rev() {
-                after[index] = after[index + 1] * tables[index].below[node].powi(*count);
+                after[index] = after[index + 1] * slices[index].below[node].powi(*count);
             }
             let mut before = 1.0;
             for (index, (_, count)) in hills.iter().enumerate() {
-                let below = tables[index].below[node];
-                let others = before * below.powi(count - 1) * after[index + 1];
-                shares[index] += weight * tables[index].density[node] * others;
-                before *= below.powi(*count);
+                let Slice { density, below } = &slices[index];
+                let others = before * below[node].powi(count - 1) * after[index + 1];
+                shares[index] += weight * density[node] * others;
+                before *= below[node].powi(*count);
             }
         }
     }

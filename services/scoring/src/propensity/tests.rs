@@ -210,3 +210,18 @@ proptest! {
         prop_assert!((straight[0] - mirrored[1]).abs() < 1e-9, "{:?} {:?}", straight, mirrored);
     }
 }
+
+#[test]
+fn scratch() {
+    let mut x: u64 = 88172645463325252;
+    let mut r = move || { x ^= x << 13; x ^= x >> 7; x ^= x << 17; (x >> 11) as f64 / (1u64 << 53) as f64 };
+    for k in [300, 600, 1000] {
+        for spread in [1.0, 3.0] {
+            let b: Vec<(Beta, usize)> = (0..k).map(|_| (belief(10f64.powf(-1.0 + spread * r()), 10f64.powf(-1.0 + spread * r())), 1)).collect();
+            for w in [3.0, 1.5, 0.75] {
+                let f = quadrature::shares(&b, w);
+                println!("K {k} spread {spread} w {w}: {:?}", f.map(|f| f.iter().sum::<f64>() - 1.0));
+            }
+        }
+    }
+}
