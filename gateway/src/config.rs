@@ -84,8 +84,13 @@ impl Config {
             .list("TRUSTED_PROXIES")
             .iter()
             .filter_map(|text| {
-                let net = text.parse().or_else(|_| text.parse().map(|address: std::net::IpAddr| IpNet::from(address)));
-                net.map_err(|_| problems.push(problem("TRUSTED_PROXIES", "must hold addresses or CIDR blocks"))).ok()
+                let net = text
+                    .parse()
+                    .or_else(|_| text.parse().map(|address: std::net::IpAddr| IpNet::from(address)));
+                net.map_err(|_| {
+                    problems.push(problem("TRUSTED_PROXIES", "must hold addresses or CIDR blocks"))
+                })
+                .ok()
             })
             .collect();
         let config = Self {
@@ -95,12 +100,20 @@ impl Config {
             content_security_policy: policy(settings, &mut problems),
             public_https: public_url.starts_with("https://"),
             trusted_proxies,
-            rate_per_address: if tier == Tier::Test { 0 } else { number(settings, "RATE_LIMIT_PER_MINUTE", 6000) },
+            rate_per_address: if tier == Tier::Test {
+                0
+            } else {
+                number(settings, "RATE_LIMIT_PER_MINUTE", 6000)
+            },
             rate_tier: rate_tier(settings, &mut problems),
             slow_after: Duration::from_millis(number(settings, "SLOW_API_THRESHOLD_MS", 150)),
             cookie: CookieConfig {
-                name: settings.text("AUTH_REFRESH_COOKIE_NAME").unwrap_or_else(|| "refresh_token".to_owned()),
-                path: settings.text("AUTH_REFRESH_COOKIE_PATH").unwrap_or_else(|| "/auth".to_owned()),
+                name: settings
+                    .text("AUTH_REFRESH_COOKIE_NAME")
+                    .unwrap_or_else(|| "refresh_token".to_owned()),
+                path: settings
+                    .text("AUTH_REFRESH_COOKIE_PATH")
+                    .unwrap_or_else(|| "/auth".to_owned()),
                 domain: settings.text("AUTH_REFRESH_COOKIE_DOMAIN"),
                 same_site: match settings.text("AUTH_REFRESH_COOKIE_SAMESITE").as_deref() {
                     Some("strict") => "Strict",
@@ -110,16 +123,26 @@ impl Config {
             },
             refresh_seconds: number::<i64>(settings, "AUTH_REFRESH_TOKEN_TTL_DAYS", 30) * 86_400,
         };
-        if problems.is_empty() { Ok(config) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(problems)
+        }
     }
 }
 
 fn problem(setting: &str, message: &str) -> Problem {
-    Problem { setting: setting.to_owned(), message: message.to_owned() }
+    Problem {
+        setting: setting.to_owned(),
+        message: message.to_owned(),
+    }
 }
 
 fn number<T: TryFrom<i64>>(settings: &Settings, name: &str, default: T) -> T {
-    settings.integer(name).and_then(|number| T::try_from(number).ok()).unwrap_or(default)
+    settings
+        .integer(name)
+        .and_then(|number| T::try_from(number).ok())
+        .unwrap_or(default)
 }
 
 /// The policy of B-GW-7 and B-GW-8: computed, replaced whole, or dropped outside of production.
@@ -154,7 +177,10 @@ fn rate_tier(settings: &Settings, problems: &mut Vec<Problem>) -> RateTier {
         Some("enterprise") => RateTier::Enterprise,
         Some("unlimited") => RateTier::Unlimited,
         Some(_) => {
-            problems.push(problem("RATE_LIMIT_TIER", "must be free, standard, enterprise or unlimited"));
+            problems.push(problem(
+                "RATE_LIMIT_TIER",
+                "must be free, standard, enterprise or unlimited",
+            ));
             RateTier::Standard
         }
     }

@@ -30,9 +30,17 @@ const PASSED: [HeaderName; 5] = [
 ];
 
 /// Passes a call to the service that answers it.
-pub(crate) async fn pass(gateway: &Arc<Gateway>, method: &'static Method, request: Request<Body>) -> Response {
+pub(crate) async fn pass(
+    gateway: &Arc<Gateway>,
+    method: &'static Method,
+    request: Request<Body>,
+) -> Response {
     let origin = Origin::of(&request);
-    let forward = Forward { gateway: Arc::clone(gateway), method, origin: Arc::new(origin) };
+    let forward = Forward {
+        gateway: Arc::clone(gateway),
+        method,
+        origin: Arc::new(origin),
+    };
     unwrapped(forward, request).await
 }
 
@@ -51,9 +59,16 @@ where
     let web = request.headers().get(header::CONTENT_TYPE);
     let web = web.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc-web"));
     let answer = if web {
-        GrpcWebLayer::new().layer(service).oneshot(request).await.map(|response| response.map(Body::new))
+        GrpcWebLayer::new()
+            .layer(service)
+            .oneshot(request)
+            .await
+            .map(|response| response.map(Body::new))
     } else {
-        service.oneshot(request.map(tonic::body::Body::new)).await.map(|response| response.map(Body::new))
+        service
+            .oneshot(request.map(tonic::body::Body::new))
+            .await
+            .map(|response| response.map(Body::new))
     };
     match answer {
         Ok(response) => response,
@@ -89,12 +104,19 @@ impl Service<Request<tonic::body::Body>> for Forward {
 }
 
 impl Forward {
-    async fn forward(self, request: Request<tonic::body::Body>) -> Result<http::Response<tonic::body::Body>, ApiError> {
+    async fn forward(
+        self,
+        request: Request<tonic::body::Body>,
+    ) -> Result<http::Response<tonic::body::Body>, ApiError> {
         let (parts, body) = request.into_parts();
         // Every RPC takes one message: it is read whole, so that a cut one is refused here, and can be sent again.
         let body = rpc::read(Body::new(body.map_err(axum::Error::new))).await?;
         if !is_one_frame(&body) {
-            return Err(ApiError::new(Code::InvalidArgument, "MALFORMED_MESSAGE", "the message is cut or has no frame"));
+            return Err(ApiError::new(
+                Code::InvalidArgument,
+                "MALFORMED_MESSAGE",
+                "the message is cut or has no frame",
+            ));
         }
         let mut request = Request::new(tonic::body::Body::new(http_body_util::Full::new(body)));
         *request.method_mut() = http::Method::POST;
@@ -104,10 +126,19 @@ impl Forward {
             caller: self.origin.caller.clone(),
             request_id: self.origin.request_id.clone(),
         });
-        self.gateway.mesh.to(self.method.owner).oneshot(request).await.map_err(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, service = self.method.owner, "a service is not reachable");
-            ApiError::unavailable("SERVICE_UNAVAILABLE")
-        })
+        self.gateway
+            .mesh
+            .to(self.method.owner)
+            .oneshot(request)
+            .await
+            .map_err(|error| {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    service = self.method.owner,
+                    "a service is not reachable"
+                );
+                ApiError::unavailable("SERVICE_UNAVAILABLE")
+            })
     }
 }
 
@@ -118,8 +149,13 @@ fn passed(headers: &HeaderMap) -> HeaderMap {
 
 /// Whether `body` is one whole gRPC message with its prefix.
 fn is_one_frame(body: &Bytes) -> bool {
-    let length = body.get(1..5).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
-    length.and_then(|length| usize::try_from(length).ok()).is_some_and(|length| body.len() == 5 + length)
+    let length = body
+        .get(1..5)
+        .and_then(|bytes| bytes.try_into().ok())
+        .map(u32::from_be_bytes);
+    length
+        .and_then(|length| usize::try_from(length).ok())
+        .is_some_and(|length| body.len() == 5 + length)
 }
 
 #[cfg(test)]

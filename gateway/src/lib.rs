@@ -68,7 +68,10 @@ pub fn router(config: Config, mesh: Mesh, access: AccessTokenKey, health: tonic:
         .layer(from_fn_with_state(Arc::clone(&gateway), door::limits::layer))
         .layer(from_fn_with_state(Arc::clone(&gateway), door::strip::layer))
         .layer(cors)
-        .layer(from_fn_with_state(Arc::clone(&gateway), door::security_headers::layer))
+        .layer(from_fn_with_state(
+            Arc::clone(&gateway),
+            door::security_headers::layer,
+        ))
         .layer(from_fn_with_state(Arc::clone(&gateway), door::panic::layer))
         .layer(from_fn_with_state(gateway, door::observe::layer))
 }

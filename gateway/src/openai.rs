@@ -11,9 +11,9 @@ use causeway_errors::ApiError;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use prost_reflect::{DynamicMessage, ReflectMessage as _};
 
+use crate::Gateway;
 use crate::refusal::{Form, refuse};
 use crate::rpc::{self, Origin};
-use crate::Gateway;
 
 const STREAM: &str = "/causeway.llm.v1.LlmService/GenerateStream";
 
@@ -50,13 +50,18 @@ async fn answer(
 
 /// A text field of an answer.
 fn text(message: &DynamicMessage, field: &str) -> String {
-    message.get_field_by_name(field).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    message
+        .get_field_by_name(field)
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 /// A number field of an answer.
 fn number(message: &DynamicMessage, field: &str) -> i64 {
     let value = message.get_field_by_name(field);
-    value.and_then(|value| value.as_i64().or_else(|| value.as_i32().map(i64::from))).unwrap_or_default()
+    value
+        .and_then(|value| value.as_i64().or_else(|| value.as_i32().map(i64::from)))
+        .unwrap_or_default()
 }
 
 /// The tokens of an answer, in OpenAI's words; nothing while they are not known.

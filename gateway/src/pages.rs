@@ -24,5 +24,9 @@ pub(crate) fn docs() -> Response {
 /// `GET /llms.txt`.
 pub(crate) fn llms_txt() -> Response {
     static INDEX: LazyLock<String> = LazyLock::new(docs::index);
-    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], INDEX.as_str()).into_response()
+    (
+        [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
+        INDEX.as_str(),
+    )
+        .into_response()
 }

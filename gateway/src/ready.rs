@@ -17,11 +17,26 @@ pub(crate) async fn answer(gateway: &Gateway) -> Response {
     let owners: BTreeSet<&'static str> = METHODS.iter().map(|method| method.owner).collect();
     let asked = owners.into_iter().map(|owner| async move {
         let serving = causeway_mesh::is_serving(gateway.mesh.to(owner), owner);
-        (owner, tokio::time::timeout(PATIENCE, serving).await.unwrap_or(false))
+        (
+            owner,
+            tokio::time::timeout(PATIENCE, serving).await.unwrap_or(false),
+        )
     });
     let states = futures::future::join_all(asked).await;
-    let missing: Vec<&str> = states.iter().filter(|(_, serving)| !serving).map(|(owner, _)| *owner).collect();
-    let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let missing: Vec<&str> = states
+        .iter()
+        .filter(|(_, serving)| !serving)
+        .map(|(owner, _)| *owner)
+        .collect();
+    let status = if missing.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let word = if missing.is_empty() { "ready" } else { "not_ready" };
-    (status, axum::Json(json!({"status": word, "not_serving": missing}))).into_response()
+    (
+        status,
+        axum::Json(json!({"status": word, "not_serving": missing})),
+    )
+        .into_response()
 }

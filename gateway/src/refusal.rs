@@ -38,7 +38,11 @@ impl Form {
 
     /// The form that a request's caller understands.
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        let kind = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .map(HeaderValue::as_bytes)
+            .unwrap_or_default();
         let path = request.uri().path();
         if kind.starts_with(b"application/grpc-web-text") {
             Self::GrpcWebText
@@ -61,7 +65,9 @@ pub(crate) fn refuse(form: Form, request_id: &RequestId, error: ApiError) -> Res
     let retry_after = error.retry_after;
     if let Some(kind) = form.grpc_type() {
         let mut response = Status::from(error).into_http::<Body>();
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         return response;
     }
     let mut response = if form == Form::Openai {
@@ -77,7 +83,10 @@ pub(crate) fn refuse(form: Form, request_id: &RequestId, error: ApiError) -> Res
         headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));
     }
     if code == Code::Unauthenticated {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="causeway""#));
+        headers.insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static(r#"Bearer realm="causeway""#),
+        );
     }
     response
 }

@@ -12,9 +12,9 @@ use http::{HeaderMap, Request, StatusCode};
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 use serde_json::Value;
 
+use crate::Gateway;
 use crate::refusal::{Form, refuse};
 use crate::rpc::{self, Origin};
-use crate::Gateway;
 
 pub(crate) use events::{event, respond};
 

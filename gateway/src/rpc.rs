@@ -32,7 +32,11 @@ impl Origin {
     /// The origin that the layers left in a request.
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
         Self {
-            caller: request.extensions().get::<Caller>().cloned().unwrap_or_else(Caller::anonymous),
+            caller: request
+                .extensions()
+                .get::<Caller>()
+                .cloned()
+                .unwrap_or_else(Caller::anonymous),
             request_id: crate::door::observe::request_id(request),
         }
     }
@@ -40,7 +44,9 @@ impl Origin {
 
 /// The descriptor of a message of the contracts.
 pub(crate) fn message(name: &str) -> Result<MessageDescriptor, ApiError> {
-    descriptors().get_message_by_name(name).ok_or_else(ApiError::internal)
+    descriptors()
+        .get_message_by_name(name)
+        .ok_or_else(ApiError::internal)
 }
 
 /// Calls `method`; the answers come as a stream, of one message for a unary RPC.
@@ -56,16 +62,28 @@ pub(crate) async fn call(
     let headers = request.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    request.extensions_mut().insert(OnBehalf { caller: origin.caller, request_id: origin.request_id });
+    request.extensions_mut().insert(OnBehalf {
+        caller: origin.caller,
+        request_id: origin.request_id,
+    });
     let response = mesh.to(method.owner).oneshot(request).await.map_err(|error| {
-        tracing::warn!(error = &error as &dyn std::error::Error, service = method.owner, "a service is not reachable");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            service = method.owner,
+            "a service is not reachable"
+        );
         ApiError::unavailable("SERVICE_UNAVAILABLE")
     })?;
     if let Some(error) = failure(response.headers()) {
         return Err(error);
     }
     let output = message(method.output)?;
-    Ok(Answers { body: response.into_body(), buffer: BytesMut::new(), output, ended: false })
+    Ok(Answers {
+        body: response.into_body(),
+        buffer: BytesMut::new(),
+        output,
+        ended: false,
+    })
 }
 
 /// Calls a unary RPC.
@@ -76,7 +94,9 @@ pub(crate) async fn unary(
     input: &DynamicMessage,
 ) -> Result<DynamicMessage, ApiError> {
     let mut answers = call(mesh, method, origin, input).await?;
-    let answer = futures::StreamExt::next(&mut answers).await.ok_or_else(ApiError::internal)??;
+    let answer = futures::StreamExt::next(&mut answers)
+        .await
+        .ok_or_else(ApiError::internal)??;
     // The trailers may still say that the call failed.
     match futures::StreamExt::next(&mut answers).await {
         Some(Err(error)) => Err(error),
@@ -94,7 +114,8 @@ pub(crate) struct Answers {
 
 impl Answers {
     fn decode(&mut self) -> Option<Result<DynamicMessage, ApiError>> {
-        let length = usize::try_from(u32::from_be_bytes(self.buffer.get(1..PREFIX)?.try_into().ok()?)).ok()?;
+        let length =
+            usize::try_from(u32::from_be_bytes(self.buffer.get(1..PREFIX)?.try_into().ok()?)).ok()?;
         if length > MAX_MESSAGE_BYTES {
             return Some(Err(ApiError::internal()));
         }
@@ -172,7 +193,11 @@ pub(crate) async fn read(body: Body) -> Result<Bytes, ApiError> {
                 }
                 cause = inner.source();
             }
-            Err(ApiError::new(causeway_errors::Code::InvalidArgument, "BODY_CUT", "the body ended early"))
+            Err(ApiError::new(
+                causeway_errors::Code::InvalidArgument,
+                "BODY_CUT",
+                "the body ended early",
+            ))
         }
     }
 }

@@ -46,7 +46,10 @@ pub(crate) struct Label {
 }
 
 impl Label {
-    pub(crate) const UNKNOWN: Self = Self { owner: "gateway", name: "unknown" };
+    pub(crate) const UNKNOWN: Self = Self {
+        owner: "gateway",
+        name: "unknown",
+    };
 }
 
 impl Target {
@@ -60,8 +63,14 @@ impl Target {
 
     pub(crate) fn label(&self) -> Label {
         match self.method() {
-            Some(method) => Label { owner: method.owner, name: method.name },
-            None => Label { owner: "gateway", name: "page" },
+            Some(method) => Label {
+                owner: method.owner,
+                name: method.name,
+            },
+            None => Label {
+                owner: "gateway",
+                name: "page",
+            },
         }
     }
 
@@ -93,15 +102,24 @@ impl Targets {
             ("/llms.txt", Page::LlmsTxt),
         ];
         for (path, page) in pages {
-            paths.entry(path.to_owned()).or_default().insert("GET", Leaf::Page(page));
+            paths
+                .entry(path.to_owned())
+                .or_default()
+                .insert("GET", Leaf::Page(page));
         }
         for method in METHODS {
             for route in method.routes {
-                paths.entry(shape(route.path)).or_default().insert(route.verb, Leaf::Route(method, route));
+                paths
+                    .entry(shape(route.path))
+                    .or_default()
+                    .insert(route.verb, Leaf::Route(method, route));
             }
             if let Some(surface) = &method.surface {
                 let leaf = Leaf::Foreign(method, surface.dialect);
-                paths.entry(surface.path.to_owned()).or_default().insert("POST", leaf);
+                paths
+                    .entry(surface.path.to_owned())
+                    .or_default()
+                    .insert("POST", leaf);
             }
         }
         let mut router = matchit::Router::new();
@@ -119,16 +137,28 @@ impl Targets {
     /// 404, 405, or gRPC's UNIMPLEMENTED.
     pub(crate) fn find<B>(&self, request: &Request<B>) -> Result<Target, Box<ApiError>> {
         let path = request.uri().path();
-        let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        let kind = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .map(HeaderValue::as_bytes)
+            .unwrap_or_default();
         if kind.starts_with(b"application/grpc") {
             return rpc(path);
         }
         let Ok(found) = self.0.at(path) else {
             return Err(Box::new(ApiError::not_found("ROUTE_NOT_FOUND", "no such route")));
         };
-        let verb = if request.method() == Verb::HEAD { "GET" } else { request.method().as_str() };
+        let verb = if request.method() == Verb::HEAD {
+            "GET"
+        } else {
+            request.method().as_str()
+        };
         let Some(leaf) = found.value.get(verb) else {
-            let error = ApiError::new(Code::Unimplemented, "METHOD_NOT_ALLOWED", "the route has no such method");
+            let error = ApiError::new(
+                Code::Unimplemented,
+                "METHOD_NOT_ALLOWED",
+                "the route has no such method",
+            );
             return Err(Box::new(error));
         };
         match *leaf {
@@ -136,7 +166,11 @@ impl Targets {
             Leaf::Foreign(method, dialect) => Ok(Target::Foreign(method, dialect)),
             Leaf::Route(method, route) => {
                 let values = found.params.iter().map(|(_, value)| decoded(value));
-                Ok(Target::Rest(method, route, names(route.path).map(str::to_owned).zip(values).collect()))
+                Ok(Target::Rest(
+                    method,
+                    route,
+                    names(route.path).map(str::to_owned).zip(values).collect(),
+                ))
             }
         }
     }
@@ -145,26 +179,42 @@ impl Targets {
 /// A path template with its parameters numbered: two RPCs may name the same one differently.
 fn shape(template: &str) -> String {
     let parts = template.split('/').enumerate();
-    let parts = parts.map(|(index, part)| if part.starts_with('{') { format!("{{p{index}}}") } else { part.to_owned() });
+    let parts = parts.map(|(index, part)| {
+        if part.starts_with('{') {
+            format!("{{p{index}}}")
+        } else {
+            part.to_owned()
+        }
+    });
     parts.collect::<Vec<_>>().join("/")
 }
 
 /// The names of a template's parameters, in order.
 fn names(template: &str) -> impl Iterator<Item = &str> {
-    template.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    template
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
 fn decoded(value: &str) -> String {
-    percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned()
+    percent_encoding::percent_decode_str(value)
+        .decode_utf8_lossy()
+        .into_owned()
 }
 
 fn rpc(path: &str) -> Result<Target, Box<ApiError>> {
-    if path.starts_with("/grpc.health.v1.Health/") || path.starts_with("/grpc.reflection.v1.ServerReflection/") {
+    if path.starts_with("/grpc.health.v1.Health/")
+        || path.starts_with("/grpc.reflection.v1.ServerReflection/")
+    {
         return Ok(Target::OwnGrpc);
     }
     match method(path) {
         Some(method) if method.rule != Rule::Internal => Ok(Target::Grpc(method)),
-        _ => Err(Box::new(ApiError::new(Code::Unimplemented, "UNKNOWN_METHOD", "no such method"))),
+        _ => Err(Box::new(ApiError::new(
+            Code::Unimplemented,
+            "UNKNOWN_METHOD",
+            "no such method",
+        ))),
     }
 }
 
@@ -174,14 +224,18 @@ pub(crate) async fn dispatch(State(gateway): State<Arc<Gateway>>, request: Reque
         return refuse_request(&request, ApiError::internal());
     };
     match target {
-        Target::Page(Page::Health) => (StatusCode::OK, axum::Json(serde_json::json!({"status": "ok"}))).into_response(),
+        Target::Page(Page::Health) => {
+            (StatusCode::OK, axum::Json(serde_json::json!({"status": "ok"}))).into_response()
+        }
         Target::Page(Page::Ready) => ready::answer(&gateway).await,
         Target::Page(Page::Openapi) => pages::openapi(),
         Target::Page(Page::Docs) => pages::docs(),
         Target::Page(Page::LlmsTxt) => pages::llms_txt(),
         Target::OwnGrpc => grpc::own(&gateway, request).await,
         Target::Grpc(method) => grpc::pass(&gateway, method, request).await,
-        Target::Rest(method, route, parameters) => rest::answer(&gateway, method, route, parameters, request).await,
+        Target::Rest(method, route, parameters) => {
+            rest::answer(&gateway, method, route, parameters, request).await
+        }
         Target::Foreign(method, Dialect::OpenaiChat) => openai::chat(&gateway, method, request).await,
     }
 }

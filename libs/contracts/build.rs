@@ -55,13 +55,23 @@ fn method_table(pool: &DescriptorPool) -> String {
     let mut mistakes = Vec::new();
     let mut permissions = BTreeSet::new();
     let mut rows = String::new();
-    for service in pool.services().filter(|service| service.full_name().starts_with("causeway.")) {
+    for service in pool
+        .services()
+        .filter(|service| service.full_name().starts_with("causeway."))
+    {
         for method in service.methods() {
             write_row(&method, &mut rows, &mut permissions, &mut mistakes);
         }
     }
-    assert!(mistakes.is_empty(), "contracts are incomplete:\n  {}", mistakes.join("\n  "));
-    let permissions: Vec<String> = permissions.iter().map(|name| format!("    {name:?},\n")).collect();
+    assert!(
+        mistakes.is_empty(),
+        "contracts are incomplete:\n  {}",
+        mistakes.join("\n  ")
+    );
+    let permissions: Vec<String> = permissions
+        .iter()
+        .map(|name| format!("    {name:?},\n"))
+        .collect();
     format!(
         "/// Every RPC of the contracts, by service and in the order of the files.\n\
          pub static METHODS: &[Method] = &[\n{rows}];\n\n\
@@ -89,15 +99,27 @@ fn write_row(
         return;
     };
     let audited = extension(&options, "causeway.common.v1.audited");
-    let action = audited.as_ref().map(|audited| text(audited, "action")).unwrap_or_default();
-    let not_because = audited.as_ref().map(|audited| text(audited, "not_because")).unwrap_or_default();
+    let action = audited
+        .as_ref()
+        .map(|audited| text(audited, "action"))
+        .unwrap_or_default();
+    let not_because = audited
+        .as_ref()
+        .map(|audited| text(audited, "not_because"))
+        .unwrap_or_default();
     let permission = text(&access, "permission");
-    let [public, authenticated, internal] = ["public", "authenticated", "internal"].map(|field| flag(&access, field));
+    let [public, authenticated, internal] =
+        ["public", "authenticated", "internal"].map(|field| flag(&access, field));
     let http = extension(&options, "google.api.http");
 
-    let ways = usize::from(public) + usize::from(authenticated) + usize::from(internal) + usize::from(!permission.is_empty());
+    let ways = usize::from(public)
+        + usize::from(authenticated)
+        + usize::from(internal)
+        + usize::from(!permission.is_empty());
     if ways != 1 {
-        mistakes.push(format!("{name}: `access` needs exactly one of permission, public, authenticated, internal"));
+        mistakes.push(format!(
+            "{name}: `access` needs exactly one of permission, public, authenticated, internal"
+        ));
     }
     if !permission.is_empty() && number(&access, "role") == 0 {
         mistakes.push(format!("{name}: `access.role` says who holds {permission}"));
@@ -106,10 +128,14 @@ fn write_row(
         mistakes.push(format!("{name} has no `idempotency_level`"));
     }
     if effects && action.is_empty() == not_because.is_empty() {
-        mistakes.push(format!("{name} has effects: `audited` needs an action or a reason for none"));
+        mistakes.push(format!(
+            "{name} has effects: `audited` needs an action or a reason for none"
+        ));
     }
     if http.is_some() == internal {
-        mistakes.push(format!("{name}: an internal RPC has no route, every other RPC has one"));
+        mistakes.push(format!(
+            "{name}: an internal RPC has no route, every other RPC has one"
+        ));
     }
     let comment = comment(method);
     if comment.is_empty() {
@@ -131,7 +157,11 @@ fn write_row(
             _ => "CallerKind::Service",
         })
         .collect();
-    let callers = if callers.is_empty() { vec!["CallerKind::User", "CallerKind::Client", "CallerKind::Token"] } else { callers };
+    let callers = if callers.is_empty() {
+        vec!["CallerKind::User", "CallerKind::Client", "CallerKind::Token"]
+    } else {
+        callers
+    };
     let rule = if public {
         "Rule::Public".to_owned()
     } else if authenticated {
@@ -139,12 +169,18 @@ fn write_row(
     } else if internal {
         "Rule::Internal".to_owned()
     } else {
-        let role = ["Viewer", "Viewer", "Editor", "Admin", "Owner"][usize::try_from(number(&access, "role")).unwrap_or(0).min(4)];
+        let role = ["Viewer", "Viewer", "Editor", "Admin", "Owner"]
+            [usize::try_from(number(&access, "role")).unwrap_or(0).min(4)];
         format!("Rule::Permission {{ name: {permission:?}, role: Role::{role} }}")
     };
     let surface = extension(&options, "causeway.common.v1.surface").map_or_else(
         || "None".to_owned(),
-        |surface| format!("Some(Surface {{ dialect: Dialect::OpenaiChat, path: {:?} }})", text(&surface, "path")),
+        |surface| {
+            format!(
+                "Some(Surface {{ dialect: Dialect::OpenaiChat, path: {:?} }})",
+                text(&surface, "path")
+            )
+        },
     );
     let status = options
         .descriptor()
@@ -154,7 +190,12 @@ fn write_row(
         .and_then(|field| options.get_extension(&field).as_i32())
         .unwrap_or(200);
     let service = method.parent_service();
-    let package = service.package_name().split('.').nth(1).unwrap_or_default().to_owned();
+    let package = service
+        .package_name()
+        .split('.')
+        .nth(1)
+        .unwrap_or_default()
+        .to_owned();
     let _ = writeln!(
         rows,
         "    Method {{ service: {:?}, name: {:?}, path: {:?}, owner: {package:?}, rule: {rule}, callers: &[{}], mfa: {}, \
@@ -165,7 +206,11 @@ fn write_row(
         format!("/{}/{}", service.full_name(), method.name()),
         callers.join(", "),
         flag(&access, "mfa"),
-        if action.is_empty() { "None".to_owned() } else { format!("Some({action:?})") },
+        if action.is_empty() {
+            "None".to_owned()
+        } else {
+            format!("Some({action:?})")
+        },
         ["Unknown", "NoSideEffects", "Idempotent"][usize::try_from(level).unwrap_or(0).min(2)],
         method.is_server_streaming(),
         method.input().full_name(),
@@ -197,19 +242,31 @@ fn routes(rule: &DynamicMessage) -> Vec<String> {
 
 fn extension(options: &DynamicMessage, name: &str) -> Option<DynamicMessage> {
     let field = options.descriptor().parent_pool().get_extension_by_name(name)?;
-    options.has_extension(&field).then(|| options.get_extension(&field).as_message().cloned()).flatten()
+    options
+        .has_extension(&field)
+        .then(|| options.get_extension(&field).as_message().cloned())
+        .flatten()
 }
 
 fn text(message: &DynamicMessage, field: &str) -> String {
-    message.get_field_by_name(field).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    message
+        .get_field_by_name(field)
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 fn flag(message: &DynamicMessage, field: &str) -> bool {
-    message.get_field_by_name(field).and_then(|value| value.as_bool()).unwrap_or_default()
+    message
+        .get_field_by_name(field)
+        .and_then(|value| value.as_bool())
+        .unwrap_or_default()
 }
 
 fn number(message: &DynamicMessage, field: &str) -> i32 {
-    message.get_field_by_name(field).and_then(|value| value.as_enum_number()).unwrap_or_default()
+    message
+        .get_field_by_name(field)
+        .and_then(|value| value.as_enum_number())
+        .unwrap_or_default()
 }
 
 fn comment(method: &MethodDescriptor) -> String {

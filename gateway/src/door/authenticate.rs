@@ -39,7 +39,10 @@ impl Cache {
     }
 
     fn get(&self, hash: &[u8; 32]) -> Option<Caller> {
-        self.lock().get(hash).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, caller)| caller.clone())
+        self.lock()
+            .get(hash)
+            .filter(|(at, _)| at.elapsed() < FRESH)
+            .map(|(_, caller)| caller.clone())
     }
 
     fn put(&self, hash: [u8; 32], caller: Caller) {
@@ -53,7 +56,11 @@ impl Cache {
     }
 }
 
-pub(crate) async fn layer(State(gateway): State<Arc<Gateway>>, mut request: Request<Body>, next: Next) -> Response {
+pub(crate) async fn layer(
+    State(gateway): State<Arc<Gateway>>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response {
     let Some(method) = request.extensions().get::<Target>().and_then(Target::method) else {
         return next.run(request).await;
     };
@@ -82,27 +89,47 @@ pub(crate) async fn layer(State(gateway): State<Arc<Gateway>>, mut request: Requ
 fn credential(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let text = |name: &str| -> Result<Vec<String>, ApiError> {
         let values = headers.get_all(name).iter();
-        values.map(|value| value.to_str().map(str::to_owned).map_err(|_| ApiError::unauthenticated())).collect()
+        values
+            .map(|value| {
+                value
+                    .to_str()
+                    .map(str::to_owned)
+                    .map_err(|_| ApiError::unauthenticated())
+            })
+            .collect()
     };
     let (bearers, keys) = (text(header::AUTHORIZATION.as_str())?, text("x-api-key")?);
     if bearers.len() + keys.len() > 1 {
-        return Err(ApiError::new(Code::InvalidArgument, "SEVERAL_CREDENTIALS", "give exactly one credential"));
+        return Err(ApiError::new(
+            Code::InvalidArgument,
+            "SEVERAL_CREDENTIALS",
+            "give exactly one credential",
+        ));
     }
     if let Some(key) = keys.into_iter().next() {
         return Ok(Some(key));
     }
-    let Some(value) = bearers.into_iter().next() else { return Ok(None) };
+    let Some(value) = bearers.into_iter().next() else {
+        return Ok(None);
+    };
     match value.split_once(' ') {
-        Some((scheme, credential)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(credential.trim().to_owned())),
+        Some((scheme, credential)) if scheme.eq_ignore_ascii_case("bearer") => {
+            Ok(Some(credential.trim().to_owned()))
+        }
         _ => Err(ApiError::unauthenticated()),
     }
 }
 
 async fn prove(gateway: &Gateway, credential: String) -> Result<Caller, ApiError> {
     if fits_jwt(&credential) {
-        #[expect(clippy::disallowed_methods, reason = "the life of an access token is checked at the door")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the life of an access token is checked at the door"
+        )]
         let claims = gateway.access.verify(&credential, Utc::now());
-        return claims.map_err(|_| ApiError::unauthenticated()).and_then(of_claims);
+        return claims
+            .map_err(|_| ApiError::unauthenticated())
+            .and_then(of_claims);
     }
     if !token::check(token::PERSONAL_ACCESS_TOKEN, &credential) {
         return Err(ApiError::unauthenticated());
@@ -112,8 +139,14 @@ async fn prove(gateway: &Gateway, credential: String) -> Result<Caller, ApiError
         return Ok(caller);
     }
     let mut auth = AuthServiceClient::new(gateway.mesh.to("auth"));
-    let answer = auth.authenticate_token(AuthenticateTokenRequest { token: credential }).await;
-    let message = answer.map_err(ApiError::from)?.into_inner().caller.ok_or_else(ApiError::internal)?;
+    let answer = auth
+        .authenticate_token(AuthenticateTokenRequest { token: credential })
+        .await;
+    let message = answer
+        .map_err(ApiError::from)?
+        .into_inner()
+        .caller
+        .ok_or_else(ApiError::internal)?;
     let caller = Caller::try_from(message).map_err(|_| ApiError::internal())?;
     gateway.credentials.put(hash, caller.clone());
     Ok(caller)
@@ -121,7 +154,10 @@ async fn prove(gateway: &Gateway, credential: String) -> Result<Caller, ApiError
 
 fn of_claims(claims: AccessClaims) -> Result<Caller, ApiError> {
     let user: UserId = claims.sub.parse().map_err(|_| ApiError::unauthenticated())?;
-    let workspace: WorkspaceId = claims.workspace_id.parse().map_err(|_| ApiError::unauthenticated())?;
+    let workspace: WorkspaceId = claims
+        .workspace_id
+        .parse()
+        .map_err(|_| ApiError::unauthenticated())?;
     let roles: Vec<Role> = claims.roles.iter().filter_map(|role| Role::parse(role)).collect();
     let scopes: Vec<String> = claims.scope.split_whitespace().map(str::to_owned).collect();
     let mut caller = Caller::person(CallerKind::User, user, workspace, &roles, &scopes, claims.sid);
@@ -131,10 +167,15 @@ fn of_claims(claims: AccessClaims) -> Result<Caller, ApiError> {
 
 /// `X-Tenant-Id` may name the workspace; it must be the credential's (C-5).
 fn agree(headers: &HeaderMap, caller: Caller) -> Result<Caller, ApiError> {
-    let Some(named) = headers.get("x-tenant-id") else { return Ok(caller) };
+    let Some(named) = headers.get("x-tenant-id") else {
+        return Ok(caller);
+    };
     let own = caller.workspace.map(|workspace| workspace.to_string());
     if caller.is_anonymous() || own.is_some_and(|own| named.as_bytes().eq_ignore_ascii_case(own.as_bytes())) {
         return Ok(caller);
     }
-    Err(ApiError::forbidden("WORKSPACE_MISMATCH", "X-Tenant-Id is not the workspace of the credential"))
+    Err(ApiError::forbidden(
+        "WORKSPACE_MISMATCH",
+        "X-Tenant-Id is not the workspace of the credential",
+    ))
 }

@@ -42,14 +42,25 @@ const RESPONSE_HEADERS: [HeaderName; 13] = [
 
 pub(crate) fn layer(config: &Config) -> CorsLayer {
     let layer = CorsLayer::new()
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
         .allow_headers(REQUEST_HEADERS)
         .expose_headers(RESPONSE_HEADERS)
         .max_age(Duration::from_secs(600));
     if config.origins.iter().any(|origin| origin == "*") {
         return layer.allow_origin(tower_http::cors::Any);
     }
-    let origins: Vec<HeaderValue> =
-        config.origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
-    layer.allow_origin(AllowOrigin::list(origins)).allow_credentials(true)
+    let origins: Vec<HeaderValue> = config
+        .origins
+        .iter()
+        .filter_map(|origin| HeaderValue::from_str(origin).ok())
+        .collect();
+    layer
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_credentials(true)
 }

@@ -81,9 +81,17 @@ impl Answers {
         match kept.entries.get(scope) {
             Some(entry) if entry.fingerprint != fingerprint => Found::Other,
             Some(Entry { answer: None, .. }) => Found::Running,
-            Some(Entry { answer: Some(answer), .. }) => Found::Stored(answer.clone()),
+            Some(Entry {
+                answer: Some(answer), ..
+            }) => Found::Stored(answer.clone()),
             None => {
-                kept.entries.insert(scope.clone(), Entry { fingerprint, answer: None });
+                kept.entries.insert(
+                    scope.clone(),
+                    Entry {
+                        fingerprint,
+                        answer: None,
+                    },
+                );
                 kept.order.push_back((now, scope.clone()));
                 Found::New
             }
@@ -118,7 +126,10 @@ impl Kept {
     }
 
     fn remove(&mut self, scope: &Scope) {
-        if let Some(Entry { answer: Some(answer), .. }) = self.entries.remove(scope) {
+        if let Some(Entry {
+            answer: Some(answer), ..
+        }) = self.entries.remove(scope)
+        {
             self.bytes -= answer.body.len();
         }
     }
@@ -138,15 +149,27 @@ impl Drop for Unfinished<'_> {
     }
 }
 
-pub(crate) async fn layer(State(gateway): State<Arc<Gateway>>, request: Request<Body>, next: Next) -> Response {
-    let writes = request.extensions().get::<Target>().and_then(Target::method).is_some_and(|method| {
-        method.idempotency != Idempotency::NoSideEffects && !method.server_streaming
-    });
+pub(crate) async fn layer(
+    State(gateway): State<Arc<Gateway>>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
+    let writes = request
+        .extensions()
+        .get::<Target>()
+        .and_then(Target::method)
+        .is_some_and(|method| method.idempotency != Idempotency::NoSideEffects && !method.server_streaming);
     if !writes || Form::of(&request).grpc_type().is_some() || !request.headers().contains_key(KEY) {
         return next.run(request).await;
     }
     let Some(key) = key(request.headers()) else {
-        return refuse_request(&request, ApiError::invalid("Idempotency-Key", "must be one value of 1 to 255 visible characters"));
+        return refuse_request(
+            &request,
+            ApiError::invalid(
+                "Idempotency-Key",
+                "must be one value of 1 to 255 visible characters",
+            ),
+        );
     };
     let (parts, body) = request.into_parts();
     let body = match body.collect().await {
@@ -166,19 +189,33 @@ pub(crate) async fn layer(State(gateway): State<Arc<Gateway>>, request: Request<
             return refuse_request(&Request::from_parts(parts, ()), error);
         }
         Found::Running => {
-            let error = ApiError::new(Code::Aborted, "IDEMPOTENCY_KEY_IN_USE", "the first request still runs");
-            return refuse_request(&Request::from_parts(parts, ()), error.retry_after(Duration::from_secs(1)));
+            let error = ApiError::new(
+                Code::Aborted,
+                "IDEMPOTENCY_KEY_IN_USE",
+                "the first request still runs",
+            );
+            return refuse_request(
+                &Request::from_parts(parts, ()),
+                error.retry_after(Duration::from_secs(1)),
+            );
         }
         Found::Stored(answer) => return replay(answer),
     }
-    let mut unfinished = Unfinished { answers: &gateway.answers, scope: Some(scope) };
+    let mut unfinished = Unfinished {
+        answers: &gateway.answers,
+        scope: Some(scope),
+    };
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
     keep(&gateway.answers, &mut unfinished, response).await
 }
 
 /// Stores an answer that a repeat shall get. A stream, a failure of ours and a huge answer are not kept.
 async fn keep(answers: &Answers, unfinished: &mut Unfinished<'_>, response: Response) -> Response {
-    let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let kind = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .map(HeaderValue::as_bytes)
+        .unwrap_or_default();
     let streams = kind.starts_with(b"text/event-stream");
     let transient = response.status().is_server_error()
         || [StatusCode::TOO_MANY_REQUESTS, StatusCode::CONFLICT].contains(&response.status());
@@ -193,7 +230,14 @@ async fn keep(answers: &Answers, unfinished: &mut Unfinished<'_>, response: Resp
         && let Some(scope) = unfinished.scope.take()
     {
         let headers = parts.headers.clone();
-        answers.finish(&scope, Answer { status: parts.status, headers, body: body.clone() });
+        answers.finish(
+            &scope,
+            Answer {
+                status: parts.status,
+                headers,
+                body: body.clone(),
+            },
+        );
     }
     Response::from_parts(parts, Body::from(body))
 }
@@ -202,13 +246,17 @@ fn replay(answer: Answer) -> Response {
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
-    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    response
+        .headers_mut()
+        .insert(REPLAYED, HeaderValue::from_static("true"));
     response
 }
 
 fn key(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(KEY).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
     let text = value.to_str().ok()?;
     (1..=MAX_KEY_BYTES).contains(&text.len()).then(|| text.to_owned())
 }
@@ -217,10 +265,16 @@ fn key(headers: &HeaderMap) -> Option<String> {
 fn owner(extensions: &http::Extensions) -> String {
     match extensions.get::<Caller>() {
         Some(caller) if !caller.is_anonymous() => {
-            let workspace = caller.workspace.map(|workspace| workspace.to_string()).unwrap_or_default();
+            let workspace = caller
+                .workspace
+                .map(|workspace| workspace.to_string())
+                .unwrap_or_default();
             format!("{}/{}/{workspace}", caller.kind.as_str(), caller.id)
         }
-        _ => extensions.get::<ClientAddr>().map(|client| client.0.to_string()).unwrap_or_default(),
+        _ => extensions
+            .get::<ClientAddr>()
+            .map(|client| client.0.to_string())
+            .unwrap_or_default(),
     }
 }
 
@@ -251,17 +305,30 @@ mod tests {
         assert!(matches!(answers.begin(&scope("k"), [1; 32], now), Found::New));
         assert!(matches!(answers.begin(&scope("k"), [1; 32], now), Found::Running));
         assert!(matches!(answers.begin(&scope("k"), [2; 32], now), Found::Other));
-        let answer = Answer { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::from_static(b"{}") };
+        let answer = Answer {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(b"{}"),
+        };
         answers.finish(&scope("k"), answer);
-        assert!(matches!(answers.begin(&scope("k"), [1; 32], now), Found::Stored(_)));
-        assert!(matches!(answers.begin(&scope("k"), [1; 32], now + KEPT_FOR), Found::New));
+        assert!(matches!(
+            answers.begin(&scope("k"), [1; 32], now),
+            Found::Stored(_)
+        ));
+        assert!(matches!(
+            answers.begin(&scope("k"), [1; 32], now + KEPT_FOR),
+            Found::New
+        ));
     }
 
     #[test]
     fn a_call_without_an_answer_frees_its_key() {
         let (answers, now) = (Answers::new(), Instant::now());
         assert!(matches!(answers.begin(&scope("k"), [1; 32], now), Found::New));
-        drop(Unfinished { answers: &answers, scope: Some(scope("k")) });
+        drop(Unfinished {
+            answers: &answers,
+            scope: Some(scope("k")),
+        });
         assert!(matches!(answers.begin(&scope("k"), [1; 32], now), Found::New));
     }
 }

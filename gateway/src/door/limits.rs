@@ -23,18 +23,34 @@ pub(crate) fn too_large() -> ApiError {
     ApiError::new(Code::OutOfRange, "PAYLOAD_TOO_LARGE", "the body is too large")
 }
 
-pub(crate) async fn layer(State(gateway): State<Arc<Gateway>>, request: Request<Body>, next: Next) -> Response {
-    let size: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    let uri = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+pub(crate) async fn layer(
+    State(gateway): State<Arc<Gateway>>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
+    let size: usize = request
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    let uri = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |path| path.as_str().len());
     if size > MAX_HEADER_BYTES || request.headers().len() > MAX_HEADERS || uri > MAX_URI_BYTES {
-        let error = ApiError::new(Code::OutOfRange, "HEADERS_TOO_LARGE", "the headers or the path are too large");
+        let error = ApiError::new(
+            Code::OutOfRange,
+            "HEADERS_TOO_LARGE",
+            "the headers or the path are too large",
+        );
         return refuse_request(&request, error);
     }
     let limit = gateway.config.max_body_bytes;
     if content_length(request.headers()).is_some_and(|length| length > limit) {
         return refuse_request(&request, too_large());
     }
-    next.run(request.map(|body| Body::new(Limited::new(body, limit)))).await
+    next.run(request.map(|body| Body::new(Limited::new(body, limit))))
+        .await
 }
 
 fn content_length(headers: &HeaderMap) -> Option<usize> {

@@ -20,13 +20,26 @@ const CAUSEWAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-causeway-requ
 
 /// The id that this layer gave a request.
 pub(crate) fn request_id<B>(request: &Request<B>) -> RequestId {
-    request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::generate)
+    request
+        .extensions()
+        .get::<RequestId>()
+        .cloned()
+        .unwrap_or_else(RequestId::generate)
 }
 
-pub(crate) async fn layer(State(gateway): State<Arc<Gateway>>, mut request: Request<Body>, next: Next) -> Response {
+pub(crate) async fn layer(
+    State(gateway): State<Arc<Gateway>>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response {
     let started = Instant::now();
-    let given = request.headers().get(REQUEST_ID_HEADER).and_then(|value| value.to_str().ok());
-    let request_id = given.and_then(RequestId::parse).unwrap_or_else(RequestId::generate);
+    let given = request
+        .headers()
+        .get(REQUEST_ID_HEADER)
+        .and_then(|value| value.to_str().ok());
+    let request_id = given
+        .and_then(RequestId::parse)
+        .unwrap_or_else(RequestId::generate);
     request.extensions_mut().insert(request_id.clone());
 
     let span = tracing::info_span!(
@@ -40,7 +53,11 @@ pub(crate) async fn layer(State(gateway): State<Arc<Gateway>>, mut request: Requ
     causeway_telemetry::continue_trace(&span, request.headers());
     let mut response = next.run(request).instrument(span.clone()).await;
 
-    let label = response.extensions().get::<Label>().copied().unwrap_or(Label::UNKNOWN);
+    let label = response
+        .extensions()
+        .get::<Label>()
+        .copied()
+        .unwrap_or(Label::UNKNOWN);
     span.record("otel.name", label.name);
     span.record("http.response.status_code", response.status().as_u16());
     let elapsed = started.elapsed();

@@ -11,9 +11,9 @@ use causeway_errors::ApiError;
 use futures::FutureExt as _;
 use http::Request;
 
+use crate::Gateway;
 use crate::door::observe;
 use crate::refusal::{Form, refuse};
-use crate::Gateway;
 
 pub(crate) async fn layer(State(_): State<Arc<Gateway>>, request: Request<Body>, next: Next) -> Response {
     let (form, request_id) = (Form::of(&request), observe::request_id(&request));

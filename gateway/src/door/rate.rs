@@ -47,7 +47,9 @@ struct Count {
 
 impl Limiter {
     pub(crate) fn new() -> Self {
-        Self { counts: Mutex::new(HashMap::new()) }
+        Self {
+            counts: Mutex::new(HashMap::new()),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Count>> {
@@ -63,12 +65,24 @@ impl Limiter {
                 return None;
             }
         }
-        let count = counts.entry(key).or_insert(Count { began: now, before: 0, now: 0 });
+        let count = counts.entry(key).or_insert(Count {
+            began: now,
+            before: 0,
+            now: 0,
+        });
         let elapsed = now.duration_since(count.began);
         if elapsed >= 2 * WINDOW {
-            *count = Count { began: now, before: 0, now: 0 };
+            *count = Count {
+                began: now,
+                before: 0,
+                now: 0,
+            };
         } else if elapsed >= WINDOW {
-            *count = Count { began: count.began + WINDOW, before: count.now, now: 0 };
+            *count = Count {
+                began: count.began + WINDOW,
+                before: count.now,
+                now: 0,
+            };
         }
         let into = now.duration_since(count.began).as_secs_f64() / WINDOW.as_secs_f64();
         let used = f64::from(count.before) * (1.0 - into) + f64::from(count.now);
@@ -80,23 +94,48 @@ impl Limiter {
     }
 }
 
-pub(crate) async fn by_address(State(gateway): State<Arc<Gateway>>, request: Request<Body>, next: Next) -> Response {
+pub(crate) async fn by_address(
+    State(gateway): State<Arc<Gateway>>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
     let limit = gateway.config.rate_per_address;
-    let client = request.extensions().get::<ClientAddr>().map(|client| Key::Address(network(client.0)));
-    let counted = request.extensions().get::<Target>().is_some_and(Target::is_limited);
+    let client = request
+        .extensions()
+        .get::<ClientAddr>()
+        .map(|client| Key::Address(network(client.0)));
+    let counted = request
+        .extensions()
+        .get::<Target>()
+        .is_some_and(Target::is_limited);
     match client {
         Some(key) if limit > 0 && counted => {
-            limited(gateway.addresses.take(key, limit, Instant::now()), limit, request, next).await
+            limited(
+                gateway.addresses.take(key, limit, Instant::now()),
+                limit,
+                request,
+                next,
+            )
+            .await
         }
         _ => next.run(request).await,
     }
 }
 
-pub(crate) async fn by_workspace(State(gateway): State<Arc<Gateway>>, request: Request<Body>, next: Next) -> Response {
-    let workspace = request.extensions().get::<Caller>().and_then(|caller| caller.workspace);
+pub(crate) async fn by_workspace(
+    State(gateway): State<Arc<Gateway>>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
+    let workspace = request
+        .extensions()
+        .get::<Caller>()
+        .and_then(|caller| caller.workspace);
     match (workspace, gateway.config.rate_tier.per_minute()) {
         (Some(workspace), Some(limit)) => {
-            let wait = gateway.workspaces.take(Key::Workspace(workspace), limit, Instant::now());
+            let wait = gateway
+                .workspaces
+                .take(Key::Workspace(workspace), limit, Instant::now());
             limited(wait, limit, request, next).await
         }
         _ => next.run(request).await,
@@ -104,7 +143,9 @@ pub(crate) async fn by_workspace(State(gateway): State<Arc<Gateway>>, request: R
 }
 
 async fn limited(wait: Option<Duration>, limit: u32, request: Request<Body>, next: Next) -> Response {
-    let Some(wait) = wait else { return next.run(request).await };
+    let Some(wait) = wait else {
+        return next.run(request).await;
+    };
     let error = ApiError::new(Code::ResourceExhausted, "RATE_LIMITED", "too many requests").retry_after(wait);
     let mut response = refuse_request(&request, error);
     let policy = format!("\"default\";q={limit};w={}", WINDOW.as_secs());
@@ -134,12 +175,19 @@ mod tests {
 
     #[test]
     fn the_window_slides() {
-        let (limiter, key, start) = (Limiter::new(), Key::Address(IpAddr::from([1, 2, 3, 4])), Instant::now());
+        let (limiter, key, start) = (
+            Limiter::new(),
+            Key::Address(IpAddr::from([1, 2, 3, 4])),
+            Instant::now(),
+        );
         assert!((0..10).all(|_| limiter.take(key, 10, start).is_none()));
         assert!(limiter.take(key, 10, start).is_some());
         // Half of the next minute: half of the last one still counts.
         let later = start + WINDOW + WINDOW / 2;
-        assert_eq!((0..10).filter(|_| limiter.take(key, 10, later).is_none()).count(), 5);
+        assert_eq!(
+            (0..10).filter(|_| limiter.take(key, 10, later).is_none()).count(),
+            5
+        );
     }
 
     #[test]

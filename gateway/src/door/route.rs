@@ -13,9 +13,16 @@ use crate::Gateway;
 use crate::refusal::refuse_request;
 use crate::target::Target;
 
-pub(crate) async fn layer(State(gateway): State<Arc<Gateway>>, mut request: Request<Body>, next: Next) -> Response {
+pub(crate) async fn layer(
+    State(gateway): State<Arc<Gateway>>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response {
     if !is_canonical(request.uri().path()) {
-        return refuse_request(&request, ApiError::invalid("path", "is not in its canonical form"));
+        return refuse_request(
+            &request,
+            ApiError::invalid("path", "is not in its canonical form"),
+        );
     }
     if let Some(uri) = renamed(request.uri()) {
         *request.uri_mut() = uri;
@@ -35,21 +42,29 @@ pub(crate) async fn layer(State(gateway): State<Arc<Gateway>>, mut request: Requ
 /// separator or a dot, no control character.
 fn is_canonical(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
-    let hidden = ["%2e", "%2f", "%5c", "%00", "%25", "%3b"].iter().any(|code| lower.contains(code));
+    let hidden = ["%2e", "%2f", "%5c", "%00", "%25", "%3b"]
+        .iter()
+        .any(|code| lower.contains(code));
     let separators = path.contains("//") || path.contains(';') || path.contains('\\');
-    let dotted = path.split('/').any(|segment| segment == "." || segment == ".." || segment.ends_with('.'));
+    let dotted = path
+        .split('/')
+        .any(|segment| segment == "." || segment == ".." || segment.ends_with('.'));
     let decoded = percent_encoding::percent_decode_str(path).decode_utf8();
     let readable = decoded.is_ok_and(|text| !text.chars().any(char::is_control));
-    let escapes = path.split('%').skip(1).all(|rest| {
-        rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit())
-    });
+    let escapes = path
+        .split('%')
+        .skip(1)
+        .all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()));
     path.starts_with('/') && !hidden && !separators && !dotted && readable && escapes
 }
 
 /// The same route under its other prefixes (contract §1, C-19).
 fn renamed(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
-    let new = if let Some(rest) = path.strip_prefix("/api/v1/auth/").or_else(|| path.strip_prefix("/v1/auth/")) {
+    let new = if let Some(rest) = path
+        .strip_prefix("/api/v1/auth/")
+        .or_else(|| path.strip_prefix("/v1/auth/"))
+    {
         format!("/auth/{rest}")
     } else if let Some(rest) = path.strip_prefix("/api/v1/") {
         format!("/v1/{rest}")
@@ -72,12 +87,32 @@ mod tests {
     #[test]
     fn paths_with_two_readings_are_refused() {
         for path in [
-            "//v1/me", "/v1//me", "/v1/%2e%2e/me", "/v1/%2E/me", "/v1/me;x=1", "/v1/../me", "/v1/./me", "/v1/me.",
-            "/v1/a%2fb", "/v1/a%5Cb", "/v1/%ff", "/v1/a%00", "/v1/a%0ab", "/v1/%zz", "/v1/%", "/v1/a%252fb",
+            "//v1/me",
+            "/v1//me",
+            "/v1/%2e%2e/me",
+            "/v1/%2E/me",
+            "/v1/me;x=1",
+            "/v1/../me",
+            "/v1/./me",
+            "/v1/me.",
+            "/v1/a%2fb",
+            "/v1/a%5Cb",
+            "/v1/%ff",
+            "/v1/a%00",
+            "/v1/a%0ab",
+            "/v1/%zz",
+            "/v1/%",
+            "/v1/a%252fb",
         ] {
             assert!(!is_canonical(path), "{path}");
         }
-        for path in ["/", "/v1/me", "/v1/secrets/stripe.key", "/.well-known/jwks.json", "/v1/secrets/a%20b"] {
+        for path in [
+            "/",
+            "/v1/me",
+            "/v1/secrets/stripe.key",
+            "/.well-known/jwks.json",
+            "/v1/secrets/a%20b",
+        ] {
             assert!(is_canonical(path), "{path}");
         }
     }
@@ -85,7 +120,10 @@ mod tests {
     #[test]
     fn other_prefixes_are_the_same_routes() {
         let renamed = |text: &str| super::renamed(&text.parse().unwrap()).map(|uri| uri.to_string());
-        assert_eq!(renamed("/api/v1/secrets?page_size=1").as_deref(), Some("/v1/secrets?page_size=1"));
+        assert_eq!(
+            renamed("/api/v1/secrets?page_size=1").as_deref(),
+            Some("/v1/secrets?page_size=1")
+        );
         assert_eq!(renamed("/v1/auth/login").as_deref(), Some("/auth/login"));
         assert_eq!(renamed("/v1/secrets"), None);
     }

@@ -16,16 +16,30 @@ use crate::Gateway;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 /// Headers of these beginnings are the mesh's own, or those of systems that trust their edge.
-const PREFIXES: [&str; 7] =
-    ["x-causeway-", "x-internal-", "x-user-", "x-workspace-", "x-auth-", "x-mesh-", "x-principal-"];
+const PREFIXES: [&str; 7] = [
+    "x-causeway-",
+    "x-internal-",
+    "x-user-",
+    "x-workspace-",
+    "x-auth-",
+    "x-mesh-",
+    "x-principal-",
+];
 const NAMES: [&str; 4] = ["x-worker-secret", "forwarded", "x-real-ip", "x-client-ip"];
 
 /// The address that a request came from, as far as it can be believed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientAddr(pub(crate) IpAddr);
 
-pub(crate) async fn layer(State(gateway): State<Arc<Gateway>>, mut request: Request<Body>, next: Next) -> Response {
-    let peer = request.extensions().get::<PeerAddr>().map(|peer| SocketAddr::from(*peer).ip());
+pub(crate) async fn layer(
+    State(gateway): State<Arc<Gateway>>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response {
+    let peer = request
+        .extensions()
+        .get::<PeerAddr>()
+        .map(|peer| SocketAddr::from(*peer).ip());
     if let Some(peer) = peer {
         let client = client(peer, request.headers(), &gateway.config.trusted_proxies);
         request.extensions_mut().insert(ClientAddr(client));
@@ -39,7 +53,9 @@ fn strip(headers: &mut HeaderMap) {
         .keys()
         .filter(|name| {
             let name = name.as_str();
-            name == FORWARDED_FOR || NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+            name == FORWARDED_FOR
+                || NAMES.contains(&name)
+                || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         })
         .cloned()
         .collect();
@@ -62,7 +78,9 @@ fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
         .flat_map(|value| value.split(','))
         .collect();
     for hop in hops.iter().rev() {
-        let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
+        let Ok(address) = hop.trim().parse::<IpAddr>() else {
+            break;
+        };
         believed = address.to_canonical();
         if !trusts(&believed) {
             break;
@@ -78,26 +96,41 @@ mod tests {
     use super::*;
 
     fn forwarded(text: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(HeaderName::from_static(FORWARDED_FOR), HeaderValue::from_static(text))])
+        HeaderMap::from_iter([(
+            HeaderName::from_static(FORWARDED_FOR),
+            HeaderValue::from_static(text),
+        )])
     }
 
     #[test]
     fn a_stranger_cannot_forge_an_address() {
         let peer = IpAddr::from([203, 0, 113, 9]);
-        assert_eq!(client(peer, &forwarded("10.1.1.1"), &["10.0.0.0/8".parse().unwrap()]), peer);
+        assert_eq!(
+            client(peer, &forwarded("10.1.1.1"), &["10.0.0.0/8".parse().unwrap()]),
+            peer
+        );
     }
 
     #[test]
     fn a_trusted_proxy_names_the_last_untrusted_hop() {
         let trusted = ["10.0.0.0/8".parse().unwrap()];
         let headers = forwarded("1.1.1.1, 198.51.100.7, 10.2.2.2");
-        assert_eq!(client(IpAddr::from([10, 0, 0, 1]), &headers, &trusted), IpAddr::from([198, 51, 100, 7]));
+        assert_eq!(
+            client(IpAddr::from([10, 0, 0, 1]), &headers, &trusted),
+            IpAddr::from([198, 51, 100, 7])
+        );
     }
 
     #[test]
     fn identity_headers_are_gone_in_every_spelling() {
         let mut headers = HeaderMap::new();
-        for name in ["x-causeway-caller", "x-workspace-id", "x-causeway-caller-bin", "x-user-id", "x-forwarded-for"] {
+        for name in [
+            "x-causeway-caller",
+            "x-workspace-id",
+            "x-causeway-caller-bin",
+            "x-user-id",
+            "x-forwarded-for",
+        ] {
             headers.append(name, HeaderValue::from_static("a"));
             headers.append(name, HeaderValue::from_static("b"));
         }

@@ -9,13 +9,31 @@ use crate::rpc;
 
 /// Fields that change nothing here: they are accepted and have no effect.
 const WITHOUT_EFFECT: [&str; 10] = [
-    "user", "metadata", "store", "seed", "safety_identifier", "prompt_cache_key", "service_tier", "presence_penalty",
-    "frequency_penalty", "logit_bias",
+    "user",
+    "metadata",
+    "store",
+    "seed",
+    "safety_identifier",
+    "prompt_cache_key",
+    "service_tier",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
 ];
 /// Fields that would change the answer and are not there yet.
 const NOT_YET: [&str; 12] = [
-    "tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "response_format", "logprobs",
-    "top_logprobs", "audio", "modalities", "prediction", "reasoning_effort",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "functions",
+    "function_call",
+    "response_format",
+    "logprobs",
+    "top_logprobs",
+    "audio",
+    "modalities",
+    "prediction",
+    "reasoning_effort",
 ];
 
 /// A chat completion request.
@@ -33,13 +51,20 @@ impl Chat {
 
     /// The message for `GenerateStream`.
     pub(super) fn stream_message(&self) -> Result<DynamicMessage, ApiError> {
-        read("causeway.llm.v1.GenerateStreamRequest", json!({"request": self.generate}))
+        read(
+            "causeway.llm.v1.GenerateStreamRequest",
+            json!({"request": self.generate}),
+        )
     }
 }
 
 fn read(name: &str, json: Value) -> Result<DynamicMessage, ApiError> {
     from_json(&rpc::message(name)?, json).map_err(|error| {
-        let path = error.path.strip_prefix("request.").unwrap_or(&error.path).to_owned();
+        let path = error
+            .path
+            .strip_prefix("request.")
+            .unwrap_or(&error.path)
+            .to_owned();
         ApiError::invalid(path, error.reason)
     })
 }
@@ -47,9 +72,14 @@ fn read(name: &str, json: Value) -> Result<DynamicMessage, ApiError> {
 /// Reads a request. What is unknown or would be ignored silently is an error that names the field.
 pub(super) fn parse(body: &[u8]) -> Result<Chat, ApiError> {
     let json: Value = serde_json::from_slice(body).map_err(|error| {
-        ApiError::invalid("body", format!("is not JSON at line {}, column {}", error.line(), error.column()))
+        ApiError::invalid(
+            "body",
+            format!("is not JSON at line {}, column {}", error.line(), error.column()),
+        )
     })?;
-    let Value::Object(fields) = json else { return Err(ApiError::invalid("body", "must be a JSON object")) };
+    let Value::Object(fields) = json else {
+        return Err(ApiError::invalid("body", "must be a JSON object"));
+    };
     let mut generate = Map::new();
     let (mut stream, mut include_usage) = (false, false);
     for (name, value) in fields {
@@ -80,20 +110,32 @@ pub(super) fn parse(body: &[u8]) -> Result<Chat, ApiError> {
             (name, _) => return Err(ApiError::invalid(name, "unknown field")),
         }
     }
-    Ok(Chat { generate: Value::Object(generate), stream, include_usage })
+    Ok(Chat {
+        generate: Value::Object(generate),
+        stream,
+        include_usage,
+    })
 }
 
 /// Turns OpenAI's messages into ours: text, or a list of text parts.
 fn messages(value: Value) -> Result<Value, ApiError> {
-    let Value::Array(items) = value else { return Err(ApiError::invalid("messages", "must be a list")) };
-    let turns = items.into_iter().enumerate().map(|(index, item)| turn(index, item));
+    let Value::Array(items) = value else {
+        return Err(ApiError::invalid("messages", "must be a list"));
+    };
+    let turns = items
+        .into_iter()
+        .enumerate()
+        .map(|(index, item)| turn(index, item));
     turns.collect::<Result<Vec<Value>, ApiError>>().map(Value::Array)
 }
 
 fn turn(index: usize, item: Value) -> Result<Value, ApiError> {
     let at = |field: &str| format!("messages[{index}].{field}");
     let Value::Object(fields) = item else {
-        return Err(ApiError::invalid(format!("messages[{index}]"), "must be an object"));
+        return Err(ApiError::invalid(
+            format!("messages[{index}]"),
+            "must be an object",
+        ));
     };
     let mut ours = Map::new();
     for (name, value) in fields {
@@ -107,9 +149,14 @@ fn turn(index: usize, item: Value) -> Result<Value, ApiError> {
                 ours.insert(name, value);
             }
             ("content", Value::Array(parts)) => {
-                ours.insert(name, Value::String(joined(parts).ok_or_else(|| {
-                    ApiError::invalid(at("content"), "only text parts are supported")
-                })?));
+                ours.insert(
+                    name,
+                    Value::String(
+                        joined(parts).ok_or_else(|| {
+                            ApiError::invalid(at("content"), "only text parts are supported")
+                        })?,
+                    ),
+                );
             }
             ("content", value) => {
                 ours.insert(name, value);
@@ -121,10 +168,12 @@ fn turn(index: usize, item: Value) -> Result<Value, ApiError> {
 }
 
 fn joined(parts: Vec<Value>) -> Option<String> {
-    let texts = parts.into_iter().map(|part| match (&part["type"], &part["text"]) {
-        (Value::String(kind), Value::String(text)) if kind == "text" => Some(text.clone()),
-        _ => None,
-    });
+    let texts = parts
+        .into_iter()
+        .map(|part| match (&part["type"], &part["text"]) {
+            (Value::String(kind), Value::String(text)) if kind == "text" => Some(text.clone()),
+            _ => None,
+        });
     texts.collect::<Option<Vec<String>>>().map(|texts| texts.concat())
 }
 
@@ -156,12 +205,18 @@ mod tests {
             (json!({"messages": [], "tools": [{}]}), "tools"),
             (json!({"messages": [], "colour": 1}), "colour"),
             (json!({"messages": [], "n": 2}), "n"),
-            (json!({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}), "messages[0].content"),
+            (
+                json!({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}),
+                "messages[0].content",
+            ),
         ] {
             let error = parse(body.to_string().as_bytes()).err().unwrap();
             assert_eq!(error.violations[0].field, field);
         }
         let chat = parse(br#"{"messages":[{"role":5}]}"#).unwrap();
-        assert_eq!(chat.message().unwrap_err().violations[0].field, "messages[0].role");
+        assert_eq!(
+            chat.message().unwrap_err().violations[0].field,
+            "messages[0].role"
+        );
     }
 }

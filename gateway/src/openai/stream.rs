@@ -22,9 +22,18 @@ pub(super) async fn respond(
 ) -> Result<Response, ApiError> {
     let first = answers.next().await.ok_or_else(ApiError::internal)??;
     let headers = headers(&first);
-    let opening = event(None, &chunk(&first, json!({"role": "assistant", "content": ""}), None).to_string());
-    let mut state = State { finished: false, broken: false };
-    let pieces = stream::iter([Ok(first)]).chain(answers).map(Some).chain(stream::iter([None]));
+    let opening = event(
+        None,
+        &chunk(&first, json!({"role": "assistant", "content": ""}), None).to_string(),
+    );
+    let mut state = State {
+        finished: false,
+        broken: false,
+    };
+    let pieces = stream::iter([Ok(first)])
+        .chain(answers)
+        .map(Some)
+        .chain(stream::iter([None]));
     let events = pieces.flat_map(move |piece| stream::iter(state.events(piece, &request_id, include_usage)));
     let mut response = respond_events(stream::iter([opening]).chain(events).map(Ok));
     response.headers_mut().extend(headers);

@@ -19,11 +19,17 @@ pub(super) fn page() -> String {
                 html.push_str("</table>");
             }
             owner = method.owner;
-            html.push_str(&format!("<h2>{owner}</h2><table><tr><th>Route</th><th>What it does</th><th>Needs</th></tr>"));
+            html.push_str(&format!(
+                "<h2>{owner}</h2><table><tr><th>Route</th><th>What it does</th><th>Needs</th></tr>"
+            ));
         }
         html.push_str(&format!(
             "<tr><td>{}</td><td>{}</td><td>{}</td></tr>",
-            routes(method).iter().map(|route| format!("<code>{}</code>", escaped(route))).collect::<Vec<_>>().join("<br>"),
+            routes(method)
+                .iter()
+                .map(|route| format!("<code>{}</code>", escaped(route)))
+                .collect::<Vec<_>>()
+                .join("<br>"),
             escaped(method.comment),
             escaped(needs(method)),
         ));
@@ -40,15 +46,28 @@ pub(super) fn index() -> String {
     );
     for method in METHODS.iter().filter(|method| !method.routes.is_empty()) {
         for route in routes(method) {
-            text.push_str(&format!("- `{route}`: {} Needs: {}.\n", method.comment, needs(method)));
+            text.push_str(&format!(
+                "- `{route}`: {} Needs: {}.\n",
+                method.comment,
+                needs(method)
+            ));
         }
     }
     text
 }
 
 fn routes(method: &Method) -> Vec<String> {
-    let own = method.routes.iter().map(|route| format!("{} {}", route.verb, route.path));
-    own.chain(method.surface.iter().map(|surface| format!("POST {}", surface.path))).collect()
+    let own = method
+        .routes
+        .iter()
+        .map(|route| format!("{} {}", route.verb, route.path));
+    own.chain(
+        method
+            .surface
+            .iter()
+            .map(|surface| format!("POST {}", surface.path)),
+    )
+    .collect()
 }
 
 fn needs(method: &Method) -> &'static str {
@@ -61,5 +80,7 @@ fn needs(method: &Method) -> &'static str {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }

@@ -15,20 +15,32 @@ pub(super) fn document() -> Value {
     for method in METHODS {
         for route in method.routes {
             if let Some(operation) = operation(&mut schemas, method, route) {
-                paths.entry(route.path.to_owned()).or_default().insert(route.verb.to_lowercase(), operation);
+                paths
+                    .entry(route.path.to_owned())
+                    .or_default()
+                    .insert(route.verb.to_lowercase(), operation);
             }
         }
         if let Some(surface) = &method.surface {
-            paths.entry(surface.path.to_owned()).or_default().insert("post".to_owned(), foreign(method));
+            paths
+                .entry(surface.path.to_owned())
+                .or_default()
+                .insert("post".to_owned(), foreign(method));
         }
     }
-    for (path, summary) in [("/health", "Whether the process lives."), ("/ready", "Whether every service answers.")] {
+    for (path, summary) in [
+        ("/health", "Whether the process lives."),
+        ("/ready", "Whether every service answers."),
+    ] {
         let answer = json!({"description": "The state.", "content": {"application/json": {"schema": {"type": "object"}}}});
         let operation = json!({
             "operationId": path.trim_start_matches('/'), "tags": ["gateway"], "summary": summary, "security": [],
             "responses": {"200": answer, "503": answer},
         });
-        paths.entry(path.to_owned()).or_default().insert("get".to_owned(), operation);
+        paths
+            .entry(path.to_owned())
+            .or_default()
+            .insert("get".to_owned(), operation);
     }
     let mut components = json!({
         "securitySchemes": {
@@ -55,7 +67,10 @@ pub(super) fn document() -> Value {
 
 fn operation(schemas: &mut Schemas, method: &Method, route: &Route) -> Option<Value> {
     let pool = descriptors();
-    let (input, output) = (pool.get_message_by_name(method.input)?, pool.get_message_by_name(method.output)?);
+    let (input, output) = (
+        pool.get_message_by_name(method.input)?,
+        pool.get_message_by_name(method.output)?,
+    );
     let in_path = path_names(route.path);
     let mut parameters = Vec::new();
     for name in &in_path {
@@ -87,13 +102,18 @@ fn operation(schemas: &mut Schemas, method: &Method, route: &Route) -> Option<Va
     let mut operation = common(method, &format!("{}_{}", method.owner, method.name));
     operation["parameters"] = Value::Array(parameters);
     if let Some(body) = body(schemas, &input, route, &in_path) {
-        operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": body}}});
+        operation["requestBody"] =
+            json!({"required": true, "content": {"application/json": {"schema": body}}});
     }
     let answer = match output.get_field_by_name(route.response_body) {
         Some(field) => schemas.field(&field),
         None => schemas.reference(&output),
     };
-    let kind = if method.server_streaming { "text/event-stream" } else { "application/json" };
+    let kind = if method.server_streaming {
+        "text/event-stream"
+    } else {
+        "application/json"
+    };
     operation["responses"][method.success_status.to_string()] =
         json!({"description": "Done.", "content": {kind: {"schema": answer}}});
     Some(operation)
@@ -166,11 +186,15 @@ fn problem() -> Value {
 }
 
 fn path_names(path: &str) -> Vec<&str> {
-    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect()
+    path.split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .collect()
 }
 
 fn at(message: &MessageDescriptor, path: &str) -> Option<FieldDescriptor> {
-    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let (first, rest) = path
+        .split_once('.')
+        .map_or((path, None), |(first, rest)| (first, Some(rest)));
     let field = message.get_field_by_name(first)?;
     match (rest, field.kind()) {
         (None, _) => Some(field),
@@ -189,7 +213,12 @@ mod tests {
         for method in METHODS {
             for route in method.routes {
                 let operation = &document["paths"][route.path][route.verb.to_lowercase()];
-                assert!(operation["description"].is_string(), "{} {}", route.verb, route.path);
+                assert!(
+                    operation["description"].is_string(),
+                    "{} {}",
+                    route.verb,
+                    route.path
+                );
             }
         }
         let text = document.to_string();

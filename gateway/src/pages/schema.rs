@@ -102,7 +102,9 @@ fn short(message: &MessageDescriptor) -> String {
 
 fn is_required(field: &FieldDescriptor) -> bool {
     let options = field.options();
-    let required = field.parent_pool().get_extension_by_name("causeway.common.v1.required");
+    let required = field
+        .parent_pool()
+        .get_extension_by_name("causeway.common.v1.required");
     required.is_some_and(|extension| options.get_extension(&extension).as_bool() == Some(true))
 }
 
@@ -115,5 +117,7 @@ fn comment_of(file: prost_reflect::FileDescriptor, path: &[i32]) -> String {
     let proto = file.file_descriptor_proto();
     let locations = proto.source_code_info.iter().flat_map(|info| &info.location);
     let found = locations.into_iter().find(|location| location.path == path);
-    found.map(|location| location.leading_comments().trim().replace("\n ", " ")).unwrap_or_default()
+    found
+        .map(|location| location.leading_comments().trim().replace("\n ", " "))
+        .unwrap_or_default()
 }

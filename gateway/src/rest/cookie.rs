@@ -23,23 +23,37 @@ pub(super) fn take(
     if !reads || json.contains_key(FIELD) || json.contains_key("refreshToken") {
         return Ok(false);
     }
-    let Some(token) = cookie(headers, &config.cookie.name)? else { return Ok(false) };
+    let Some(token) = cookie(headers, &config.cookie.name)? else {
+        return Ok(false);
+    };
     if !same_site(config, headers) {
         // The cookie stays: a foreign page must not be able to log a person out.
-        return Err(ApiError::forbidden("CROSS_SITE_REQUEST", "this origin may not use the session"));
+        return Err(ApiError::forbidden(
+            "CROSS_SITE_REQUEST",
+            "this origin may not use the session",
+        ));
     }
     json.insert(FIELD.to_owned(), Value::String(token));
     Ok(true)
 }
 
 /// Moves the answer's token into the cookie, or ends the cookie.
-pub(super) fn give(config: &Config, method: &Method, by_cookie: bool, json: &mut Value, headers: &mut HeaderMap) {
+pub(super) fn give(
+    config: &Config,
+    method: &Method,
+    by_cookie: bool,
+    json: &mut Value,
+    headers: &mut HeaderMap,
+) {
     let moves = method.path == LOGIN || (method.path == REFRESH && by_cookie);
     let set = if method.path == LOGOUT {
         Some(write(config, "", 0))
     } else if moves {
         let token = json.as_object_mut().and_then(|fields| fields.remove(FIELD));
-        token.as_ref().and_then(Value::as_str).map(|token| write(config, token, config.refresh_seconds))
+        token
+            .as_ref()
+            .and_then(Value::as_str)
+            .map(|token| write(config, token, config.refresh_seconds))
     } else {
         None
     };
@@ -51,7 +65,11 @@ pub(super) fn give(config: &Config, method: &Method, by_cookie: bool, json: &mut
 
 fn write(config: &Config, token: &str, seconds: i64) -> String {
     let cookie = &config.cookie;
-    let domain = cookie.domain.as_ref().map(|domain| format!("; Domain={domain}")).unwrap_or_default();
+    let domain = cookie
+        .domain
+        .as_ref()
+        .map(|domain| format!("; Domain={domain}"))
+        .unwrap_or_default();
     let secure = if config.public_https { "; Secure" } else { "" };
     format!(
         "{}={token}; Path={}; Max-Age={seconds}; HttpOnly; SameSite={}{domain}{secure}",
@@ -73,19 +91,30 @@ fn cookie(headers: &HeaderMap, name: &str) -> Result<Option<String>, ApiError> {
     match values.as_slice() {
         [] => Ok(None),
         [one] => Ok(Some((*one).to_owned())),
-        _ => Err(ApiError::new(Code::InvalidArgument, "SEVERAL_CREDENTIALS", "the refresh cookie is given twice")),
+        _ => Err(ApiError::new(
+            Code::InvalidArgument,
+            "SEVERAL_CREDENTIALS",
+            "the refresh cookie is given twice",
+        )),
     }
 }
 
 /// Whether the page that sent the request may use the cookie: one of ours, or none at all (not a browser).
 fn same_site(config: &Config, headers: &HeaderMap) -> bool {
-    if headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin") {
+    if headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site == "same-origin")
+    {
         return true;
     }
     let Some(origin) = headers.get(header::ORIGIN).and_then(|value| value.to_str().ok()) else {
         return !headers.contains_key(header::ORIGIN);
     };
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
-    let own = host.is_some_and(|host| [format!("http://{host}"), format!("https://{host}")].iter().any(|own| own == origin));
+    let own = host.is_some_and(|host| {
+        [format!("http://{host}"), format!("https://{host}")]
+            .iter()
+            .any(|own| own == origin)
+    });
     own || config.origins.iter().any(|allowed| allowed == origin)
 }

@@ -55,7 +55,8 @@ fn next(
         Ok(json) => Some(event(None, &json.to_string())),
         Err(error) => {
             *failed = true;
-            let problem = serde_json::to_string(&Problem::new(&error, request_id.as_str())).unwrap_or_default();
+            let problem =
+                serde_json::to_string(&Problem::new(&error, request_id.as_str())).unwrap_or_default();
             Some(event(Some("error"), &problem))
         }
     }

@@ -38,7 +38,10 @@ pub(super) fn assemble(
     if route.body != "*" {
         query(descriptor, parts.uri.query().unwrap_or_default(), &mut json)?;
     } else if parts.uri.query().is_some_and(|query| !query.is_empty()) {
-        return Err(ApiError::invalid("query", "this route takes its fields in the body"));
+        return Err(ApiError::invalid(
+            "query",
+            "this route takes its fields in the body",
+        ));
     }
     for (name, value) in parameters {
         bind(descriptor, name, value, &mut json)?;
@@ -50,16 +53,30 @@ fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Value, ApiError> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Value::Object(Object::new()));
     }
-    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    let essence: Vec<u8> = kind.split(|byte| *byte == b';').next().unwrap_or_default().to_ascii_lowercase();
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .map(HeaderValue::as_bytes)
+        .unwrap_or_default();
+    let essence: Vec<u8> = kind
+        .split(|byte| *byte == b';')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     if essence.trim_ascii() != b"application/json" {
         let message = "the body must be application/json";
-        return Err(ApiError::new(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", message));
+        return Err(ApiError::new(
+            Code::InvalidArgument,
+            "UNSUPPORTED_MEDIA_TYPE",
+            message,
+        ));
     }
     let text = std::str::from_utf8(body).map_err(|_| ApiError::invalid("body", "must be UTF-8"))?;
     // The text of the error could repeat a part of the body.
     serde_json::from_str(text).map_err(|error| {
-        ApiError::invalid("body", format!("is not JSON at line {}, column {}", error.line(), error.column()))
+        ApiError::invalid(
+            "body",
+            format!("is not JSON at line {}, column {}", error.line(), error.column()),
+        )
     })
 }
 
@@ -85,7 +102,8 @@ fn query(descriptor: &MessageDescriptor, query: &str, json: &mut Object) -> Resu
         let (Some(name), Some(value)) = (name, value) else {
             return Err(ApiError::invalid("query", "must be UTF-8"));
         };
-        let field = field(descriptor, &name).ok_or_else(|| ApiError::invalid(name.clone(), "unknown field"))?;
+        let field =
+            field(descriptor, &name).ok_or_else(|| ApiError::invalid(name.clone(), "unknown field"))?;
         let value = scalar(&field, &value);
         let slot = slot(json, &name);
         match slot {
@@ -114,8 +132,12 @@ fn bind(descriptor: &MessageDescriptor, name: &str, value: &str, json: &mut Obje
 
 /// The field at a dotted path.
 fn field(descriptor: &MessageDescriptor, path: &str) -> Option<FieldDescriptor> {
-    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
-    let field = descriptor.get_field_by_name(first).or_else(|| descriptor.get_field_by_json_name(first))?;
+    let (first, rest) = path
+        .split_once('.')
+        .map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let field = descriptor
+        .get_field_by_name(first)
+        .or_else(|| descriptor.get_field_by_json_name(first))?;
     match (rest, field.kind()) {
         (None, _) => Some(field),
         (Some(rest), Kind::Message(inner)) => self::field(&inner, rest),
@@ -125,7 +147,9 @@ fn field(descriptor: &MessageDescriptor, path: &str) -> Option<FieldDescriptor> 
 
 /// The place of a dotted path; objects on the way are made.
 fn slot<'a>(json: &'a mut Object, path: &str) -> &'a mut Value {
-    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let (first, rest) = path
+        .split_once('.')
+        .map_or((path, None), |(first, rest)| (first, Some(rest)));
     let value = json.entry(first).or_insert(Value::Null);
     let Some(rest) = rest else { return value };
     if !value.is_object() {
@@ -142,7 +166,9 @@ fn scalar(field: &FieldDescriptor, text: &str) -> Value {
     match (field.kind(), text) {
         (Kind::Bool, "true") => Value::Bool(true),
         (Kind::Bool, "false") => Value::Bool(false),
-        (Kind::Message(inner), _) if inner.full_name() == "google.protobuf.FieldMask" => Value::String(camel(text)),
+        (Kind::Message(inner), _) if inner.full_name() == "google.protobuf.FieldMask" => {
+            Value::String(camel(text))
+        }
         _ => Value::String(text.to_owned()),
     }
 }
@@ -166,7 +192,10 @@ fn camel(text: &str) -> String {
 
 fn unescape(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
-    percent_encoding::percent_decode_str(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+    percent_encoding::percent_decode_str(&spaced)
+        .decode_utf8()
+        .ok()
+        .map(std::borrow::Cow::into_owned)
 }
 
 /// A message with an `idempotency_key` of its own takes the header when its body has none.
@@ -175,7 +204,10 @@ pub(super) fn take_idempotency_key(descriptor: &MessageDescriptor, headers: &Hea
     if !has_field(descriptor, "idempotency_key") || !absent {
         return;
     }
-    if let Some(key) = headers.get("idempotency-key").and_then(|value| value.to_str().ok()) {
+    if let Some(key) = headers
+        .get("idempotency-key")
+        .and_then(|value| value.to_str().ok())
+    {
         json.insert("idempotency_key".to_owned(), Value::String(key.to_owned()));
     }
 }
@@ -191,10 +223,23 @@ mod tests {
     fn assembled(path: &str, uri: &str, parameters: &[(&str, &str)], body: &str) -> Result<Value, ApiError> {
         let method = method(path).unwrap();
         let descriptor = descriptors().get_message_by_name(method.input).unwrap();
-        let request = Request::builder().uri(uri).header("content-type", "application/json").body(()).unwrap();
-        let parameters: Vec<(String, String)> =
-            parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        assemble(&descriptor, &method.routes[0], &parameters, &request.into_parts().0, body.as_bytes()).map(Value::Object)
+        let request = Request::builder()
+            .uri(uri)
+            .header("content-type", "application/json")
+            .body(())
+            .unwrap();
+        let parameters: Vec<(String, String)> = parameters
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        assemble(
+            &descriptor,
+            &method.routes[0],
+            &parameters,
+            &request.into_parts().0,
+            body.as_bytes(),
+        )
+        .map(Value::Object)
     }
 
     const UPDATE: &str = "/causeway.tenancy.v1.TenancyService/UpdateWorkspace";
@@ -204,8 +249,17 @@ mod tests {
     #[test]
     fn a_change_without_a_mask_changes_what_its_body_has() {
         let json = assembled(UPDATE, "/x", &[("workspace.id", "w")], r#"{"name":"n"}"#).unwrap();
-        assert_eq!(json, json!({"workspace": {"id": "w", "name": "n"}, "update_mask": "name"}));
-        let json = assembled(UPDATE, "/x?update_mask=created_at", &[("workspace.id", "w")], "{}").unwrap();
+        assert_eq!(
+            json,
+            json!({"workspace": {"id": "w", "name": "n"}, "update_mask": "name"})
+        );
+        let json = assembled(
+            UPDATE,
+            "/x?update_mask=created_at",
+            &[("workspace.id", "w")],
+            "{}",
+        )
+        .unwrap();
         assert_eq!(json["update_mask"], "createdAt");
     }
 

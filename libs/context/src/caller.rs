@@ -62,7 +62,11 @@ impl Caller {
 
     /// A service that acts for itself.
     pub fn service(name: &str) -> Self {
-        Self { kind: CallerKind::Service, id: name.to_owned(), ..Self::anonymous() }
+        Self {
+            kind: CallerKind::Service,
+            id: name.to_owned(),
+            ..Self::anonymous()
+        }
     }
 
     /// A person in a workspace, holding what the roles hold; narrowed to `scopes` when there are any.
@@ -115,14 +119,18 @@ impl Caller {
             return Err(ApiError::unauthenticated());
         }
         if !method.callers.contains(&self.kind) {
-            return Err(ApiError::forbidden("CALLER_KIND_REFUSED", "this kind of credential cannot do that"));
+            return Err(ApiError::forbidden(
+                "CALLER_KIND_REFUSED",
+                "this kind of credential cannot do that",
+            ));
         }
         match method.rule {
             Rule::Public | Rule::Authenticated | Rule::Internal => Ok(()),
             Rule::Permission { name, .. } if self.permissions.iter().any(|held| held == name) => Ok(()),
-            Rule::Permission { name, .. } => {
-                Err(ApiError::forbidden("PERMISSION_DENIED", format!("the permission {name} is missing")))
-            }
+            Rule::Permission { name, .. } => Err(ApiError::forbidden(
+                "PERMISSION_DENIED",
+                format!("the permission {name} is missing"),
+            )),
         }
     }
 }
@@ -132,7 +140,10 @@ impl From<&Caller> for common::v1::Caller {
         Self {
             kind: caller.kind.as_str().to_owned(),
             id: caller.id.clone(),
-            workspace_id: caller.workspace.map(|workspace| workspace.to_string()).unwrap_or_default(),
+            workspace_id: caller
+                .workspace
+                .map(|workspace| workspace.to_string())
+                .unwrap_or_default(),
             permissions: caller.permissions.clone(),
             roles: caller.roles.clone(),
             credential_id: caller.credential_id.clone(),
@@ -190,7 +201,11 @@ mod tests {
 
     #[test]
     fn scopes_narrow_and_never_widen() {
-        let scopes = ["secrets.read".to_owned(), "workspaces.write".to_owned(), "made.up".to_owned()];
+        let scopes = [
+            "secrets.read".to_owned(),
+            "workspaces.write".to_owned(),
+            "made.up".to_owned(),
+        ];
         assert_eq!(person(Role::Viewer, &scopes).permissions, ["secrets.read"]);
     }
 

@@ -76,7 +76,9 @@ impl RequestId {
     /// A client's id, if it has the right form.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=128).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
         fits.then(|| Self(text.to_owned()))
     }
 

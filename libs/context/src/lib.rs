@@ -29,7 +29,12 @@ pub struct CallContext {
 impl CallContext {
     /// A context as the server layers make it. `now` is cut to microseconds, which is what PostgreSQL keeps.
     pub fn new(caller: Caller, method: &'static Method, request_id: RequestId, now: DateTime<Utc>) -> Self {
-        Self { caller, method, request_id, now: now.trunc_subsecs(6) }
+        Self {
+            caller,
+            method,
+            request_id,
+            now: now.trunc_subsecs(6),
+        }
     }
 
     /// The context that the server layers left with a request.
@@ -37,7 +42,11 @@ impl CallContext {
     /// # Errors
     /// An internal error when the request did not pass the layers.
     pub fn of<T>(request: &tonic::Request<T>) -> Result<Self, ApiError> {
-        request.extensions().get::<Self>().cloned().ok_or_else(ApiError::internal)
+        request
+            .extensions()
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(ApiError::internal)
     }
 
     /// The workspace of the call.
@@ -55,6 +64,8 @@ impl CallContext {
     /// # Errors
     /// `PERSON_REQUIRED` for any other caller.
     pub fn user(&self) -> Result<UserId, ApiError> {
-        self.caller.user().ok_or_else(|| ApiError::forbidden("PERSON_REQUIRED", "only a person can do this"))
+        self.caller
+            .user()
+            .ok_or_else(|| ApiError::forbidden("PERSON_REQUIRED", "only a person can do this"))
     }
 }

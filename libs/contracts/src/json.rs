@@ -23,14 +23,20 @@ pub struct JsonError {
 /// [`JsonError`] with the path of the first field that does not fit.
 pub fn from_json(descriptor: &MessageDescriptor, json: Value) -> Result<DynamicMessage, JsonError> {
     if let Some(path) = unknown_field(descriptor, &json) {
-        return Err(JsonError { path, reason: "unknown field".to_owned() });
+        return Err(JsonError {
+            path,
+            reason: "unknown field".to_owned(),
+        });
     }
     let mut track = serde_path_to_error::Track::new();
     let deserializer = serde_path_to_error::Deserializer::new(json, &mut track);
     let options = DeserializeOptions::new().deny_unknown_fields(true);
     match DynamicMessage::deserialize_with_options(descriptor.clone(), deserializer, &options) {
         Ok(message) => Ok(message),
-        Err(error) => Err(JsonError { path: track.path().to_string(), reason: error.to_string() }),
+        Err(error) => Err(JsonError {
+            path: track.path().to_string(),
+            reason: error.to_string(),
+        }),
     }
 }
 
@@ -42,10 +48,15 @@ fn unknown_field(descriptor: &MessageDescriptor, json: &Value) -> Option<String>
         return None;
     }
     json.as_object()?.iter().find_map(|(key, value)| {
-        let Some(field) = descriptor.get_field_by_json_name(key).or_else(|| descriptor.get_field_by_name(key)) else {
+        let Some(field) = descriptor
+            .get_field_by_json_name(key)
+            .or_else(|| descriptor.get_field_by_name(key))
+        else {
             return Some(key.clone());
         };
-        let Kind::Message(inner) = field.kind() else { return None };
+        let Kind::Message(inner) = field.kind() else {
+            return None;
+        };
         if field.is_map() {
             return None;
         }
@@ -92,7 +103,9 @@ mod tests {
     use serde_json::json;
 
     fn descriptor(name: &str) -> MessageDescriptor {
-        crate::descriptors().get_message_by_name(name).expect("known message")
+        crate::descriptors()
+            .get_message_by_name(name)
+            .expect("known message")
     }
 
     #[test]

@@ -7,7 +7,8 @@ mod structs;
 
 pub use json::{JsonError, from_json, to_json};
 pub use methods::{
-    CallerKind, Dialect, Idempotency, METHODS, Method, PERMISSIONS, Role, Route, Rule, Surface, method, permissions_of,
+    CallerKind, Dialect, Idempotency, METHODS, Method, PERMISSIONS, Role, Route, Rule, Surface, method,
+    permissions_of,
 };
 pub use structs::{from_struct, to_struct};
 
@@ -15,7 +16,12 @@ use std::sync::LazyLock;
 
 use prost_reflect::DescriptorPool;
 
-#[allow(missing_docs, dead_code, unreachable_pub, reason = "generated code; its documentation is in proto/")]
+#[allow(
+    missing_docs,
+    dead_code,
+    unreachable_pub,
+    reason = "generated code; its documentation is in proto/"
+)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/causeway.rs"));
 }

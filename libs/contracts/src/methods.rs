@@ -86,7 +86,9 @@ impl CallerKind {
 
     /// The kind of that word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::User, Self::Client, Self::Token, Self::Service].into_iter().find(|kind| kind.as_str() == word)
+        [Self::User, Self::Client, Self::Token, Self::Service]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
     }
 }
 
@@ -204,12 +206,21 @@ mod tests {
     #[test]
     fn one_permission_has_one_lowest_role() {
         for method in METHODS {
-            let Rule::Permission { name, role } = method.rule else { continue };
+            let Rule::Permission { name, role } = method.rule else {
+                continue;
+            };
             for other in METHODS {
-                if let Rule::Permission { name: same, role: lowest } = other.rule
+                if let Rule::Permission {
+                    name: same,
+                    role: lowest,
+                } = other.rule
                     && same == name
                 {
-                    assert_eq!(role, lowest, "{} and {} differ on {name}", method.path, other.path);
+                    assert_eq!(
+                        role, lowest,
+                        "{} and {} differ on {name}",
+                        method.path, other.path
+                    );
                 }
             }
         }
@@ -220,10 +231,17 @@ mod tests {
         let mut seen = HashMap::new();
         for method in METHODS {
             for route in method.routes {
-                let shape: Vec<&str> =
-                    route.path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part }).collect();
+                let shape: Vec<&str> = route
+                    .path
+                    .split('/')
+                    .map(|part| if part.starts_with('{') { "{}" } else { part })
+                    .collect();
                 let other = seen.insert((route.verb, shape), method.path);
-                assert_eq!(other, None, "{} {} is also a route of another RPC", route.verb, route.path);
+                assert_eq!(
+                    other, None,
+                    "{} {} is also a route of another RPC",
+                    route.verb, route.path
+                );
             }
         }
     }

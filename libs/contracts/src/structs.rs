@@ -6,12 +6,20 @@ use serde_json::{Map, Number, Value};
 
 /// The wire form of a JSON object. Numbers become doubles, as the wire form has no others.
 pub fn to_struct(object: &Map<String, Value>) -> Struct {
-    Struct { fields: object.iter().map(|(key, value)| (key.clone(), to_wire(value))).collect() }
+    Struct {
+        fields: object
+            .iter()
+            .map(|(key, value)| (key.clone(), to_wire(value)))
+            .collect(),
+    }
 }
 
 /// The JSON object of a wire form. Whole numbers come back as integers; numbers that JSON cannot hold as null.
 pub fn from_struct(wire: &Struct) -> Map<String, Value> {
-    wire.fields.iter().map(|(key, value)| (key.clone(), from_wire(value))).collect()
+    wire.fields
+        .iter()
+        .map(|(key, value)| (key.clone(), from_wire(value)))
+        .collect()
 }
 
 fn to_wire(value: &Value) -> Wire {
@@ -20,7 +28,9 @@ fn to_wire(value: &Value) -> Wire {
         Value::Bool(flag) => Kind::BoolValue(*flag),
         Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
         Value::String(text) => Kind::StringValue(text.clone()),
-        Value::Array(items) => Kind::ListValue(ListValue { values: items.iter().map(to_wire).collect() }),
+        Value::Array(items) => Kind::ListValue(ListValue {
+            values: items.iter().map(to_wire).collect(),
+        }),
         Value::Object(object) => Kind::StructValue(to_struct(object)),
     };
     Wire { kind: Some(kind) }
@@ -53,7 +63,9 @@ mod tests {
     #[test]
     fn an_object_survives_the_wire() {
         let json = serde_json::json!({"a": [1, 2.5, null, true], "b": {"c": "d"}});
-        let Value::Object(object) = json else { panic!("an object") };
+        let Value::Object(object) = json else {
+            panic!("an object")
+        };
         assert_eq!(from_struct(&to_struct(&object)), object);
     }
 }

@@ -63,16 +63,22 @@ impl From<Status> for ApiError {
 fn from_transport(code: Code) -> ApiError {
     match code {
         // tonic reports an expired deadline as Cancelled.
-        Code::DeadlineExceeded | Code::Cancelled => {
-            ApiError::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline of the call passed")
-        }
+        Code::DeadlineExceeded | Code::Cancelled => ApiError::new(
+            Code::DeadlineExceeded,
+            "DEADLINE_EXCEEDED",
+            "the deadline of the call passed",
+        ),
         Code::Unavailable => ApiError::unavailable("SERVICE_UNAVAILABLE"),
-        Code::ResourceExhausted | Code::OutOfRange => {
-            ApiError::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", "the message is too large")
-        }
-        Code::InvalidArgument => {
-            ApiError::new(Code::InvalidArgument, "MALFORMED_MESSAGE", "the message cannot be decoded")
-        }
+        Code::ResourceExhausted | Code::OutOfRange => ApiError::new(
+            Code::ResourceExhausted,
+            "MESSAGE_TOO_LARGE",
+            "the message is too large",
+        ),
+        Code::InvalidArgument => ApiError::new(
+            Code::InvalidArgument,
+            "MALFORMED_MESSAGE",
+            "the message cannot be decoded",
+        ),
         Code::Unimplemented => ApiError::new(Code::Unimplemented, "UNKNOWN_METHOD", "no such method"),
         Code::Unauthenticated => ApiError::unauthenticated(),
         Code::Ok
@@ -96,7 +102,10 @@ mod tests {
     #[test]
     fn the_far_side_gets_the_same_error() {
         let error = ApiError {
-            violations: vec![Violation { field: "a.b".to_owned(), description: "too long".to_owned() }],
+            violations: vec![Violation {
+                field: "a.b".to_owned(),
+                description: "too long".to_owned(),
+            }],
             ..ApiError::new(Code::InvalidArgument, "NOPE", "no").retry_after(Duration::from_millis(1500))
         };
         assert_eq!(ApiError::from(Status::from(error.clone())), error);

@@ -58,7 +58,10 @@ impl ApiError {
 
     /// A request whose field `field` is wrong: `INVALID_ARGUMENT`.
     pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Self {
-        Self::violations([Violation { field: field.into(), description: description.into() }])
+        Self::violations([Violation {
+            field: field.into(),
+            description: description.into(),
+        }])
     }
 
     /// A request with several wrong fields: `INVALID_ARGUMENT`.
@@ -68,7 +71,10 @@ impl ApiError {
             [one] => format!("{}: {}", one.field, one.description),
             many => format!("{} fields are invalid", many.len()),
         };
-        Self { violations, ..Self::new(Code::InvalidArgument, "INVALID_ARGUMENT", message) }
+        Self {
+            violations,
+            ..Self::new(Code::InvalidArgument, "INVALID_ARGUMENT", message)
+        }
     }
 
     /// A thing that is not there, or that the caller may not know of.
@@ -93,7 +99,8 @@ impl ApiError {
 
     /// A part that does not answer now; the call may be tried again.
     pub fn unavailable(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Code::Unavailable, reason, "temporarily unavailable, please retry").retry_after(Duration::from_secs(1))
+        Self::new(Code::Unavailable, reason, "temporarily unavailable, please retry")
+            .retry_after(Duration::from_secs(1))
     }
 
     /// The same error with a time after which to try again.

@@ -36,7 +36,10 @@ impl Problem {
     pub fn new(error: &ApiError, request_id: &str) -> Self {
         let status = http_status(error);
         Self {
-            kind: format!("urn:causeway:problem:{}", error.reason.to_lowercase().replace('_', "-")),
+            kind: format!(
+                "urn:causeway:problem:{}",
+                error.reason.to_lowercase().replace('_', "-")
+            ),
             title: status.canonical_reason().unwrap_or("Error").to_owned(),
             status: status.as_u16(),
             detail: error.message.clone().into_owned(),
@@ -44,7 +47,9 @@ impl Problem {
             error_id: error.error_id.to_string(),
             request_id: request_id.to_owned(),
             violations: error.violations.clone(),
-            retry_after_ms: error.retry_after.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
+            retry_after_ms: error
+                .retry_after
+                .map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
         }
     }
 }

@@ -88,7 +88,9 @@ async fn follow(target: Uri, name: String, port: u16, changes: Sender<Change<Soc
                     }
                 }
                 for new in found.difference(&present) {
-                    let Some(endpoint) = at(&target, *new) else { continue };
+                    let Some(endpoint) = at(&target, *new) else {
+                        continue;
+                    };
                     if changes.send(Change::Insert(*new, endpoint)).await.is_err() {
                         return;
                     }

@@ -17,7 +17,12 @@ pub(crate) const HEADER: &str = "grpc-timeout";
 
 /// The error of a call whose time is up.
 pub(crate) fn exceeded() -> Status {
-    ApiError::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline of the call passed").into()
+    ApiError::new(
+        Code::DeadlineExceeded,
+        "DEADLINE_EXCEEDED",
+        "the deadline of the call passed",
+    )
+    .into()
 }
 
 /// Reads `grpc-timeout` (at most 8 digits and a unit, by the gRPC protocol). Nothing if absent or malformed.
@@ -49,7 +54,11 @@ pub(crate) fn write(headers: &mut HeaderMap, timeout: Duration) {
 
 /// `body`, ended with a DEADLINE_EXCEEDED trailer when `at` comes first.
 pub(crate) fn bound(body: Body, at: Instant) -> Body {
-    Body::new(Bounded { body, sleep: Box::pin(tokio::time::sleep_until(at)), over: false })
+    Body::new(Bounded {
+        body,
+        sleep: Box::pin(tokio::time::sleep_until(at)),
+        over: false,
+    })
 }
 
 struct Bounded {
@@ -62,7 +71,10 @@ impl http_body::Body for Bounded {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         if self.over {
             return Poll::Ready(None);
         }
@@ -96,10 +108,12 @@ mod tests {
 
     #[test]
     fn timeouts_are_read_as_the_protocol_says() {
-        let read_text = |text: &'static str| read(&HeaderMap::from_iter([(
-            http::HeaderName::from_static(HEADER),
-            HeaderValue::from_static(text),
-        )]));
+        let read_text = |text: &'static str| {
+            read(&HeaderMap::from_iter([(
+                http::HeaderName::from_static(HEADER),
+                HeaderValue::from_static(text),
+            )]))
+        };
         assert_eq!(read_text("250m"), Some(Duration::from_millis(250)));
         assert_eq!(read_text("2H"), Some(Duration::from_secs(7200)));
         for bad in ["", "m", "1", "-1S", "123456789S", "1x", "1.5S"] {
@@ -110,7 +124,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_past_its_deadline_ends_with_a_status() {
         use http_body_util::BodyExt as _;
-        let endless = Body::new(http_body_util::StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, Status>>()));
+        let endless = Body::new(http_body_util::StreamBody::new(futures::stream::pending::<
+            Result<Frame<Bytes>, Status>,
+        >()));
         let body = bound(endless, Instant::now() + Duration::from_millis(300));
         let trailers = body.collect().await.unwrap().trailers().cloned().unwrap();
         assert_eq!(trailers["grpc-status"], "4");

@@ -62,11 +62,17 @@ impl Drain {
         self.requests.cancel();
         self.listeners.close();
         // Workers get the last fifth of the time even when a request does not end.
-        let requests_ended =
-            tokio::time::timeout_at(deadline - self.grace / 5, self.listeners.wait()).await.is_ok();
+        let requests_ended = tokio::time::timeout_at(deadline - self.grace / 5, self.listeners.wait())
+            .await
+            .is_ok();
         self.workers.cancel();
         self.background.close();
-        let workers_ended = tokio::time::timeout_at(deadline, self.background.wait()).await.is_ok();
-        DrainReport { requests_ended, workers_ended }
+        let workers_ended = tokio::time::timeout_at(deadline, self.background.wait())
+            .await
+            .is_ok();
+        DrainReport {
+            requests_ended,
+            workers_ended,
+        }
     }
 }

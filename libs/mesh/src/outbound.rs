@@ -50,20 +50,29 @@ pub struct OnBehalf {
 /// A request on behalf of the caller of `ctx`. Without it the other side sees the calling service itself.
 pub fn on_behalf<T>(ctx: &CallContext, message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
-    request.extensions_mut().insert(OnBehalf { caller: ctx.caller.clone(), request_id: ctx.request_id.clone() });
+    request.extensions_mut().insert(OnBehalf {
+        caller: ctx.caller.clone(),
+        request_id: ctx.request_id.clone(),
+    });
     request
 }
 
 impl Mesh {
     /// A mesh without links.
     pub fn new(identity: ServiceIdentity) -> Self {
-        Self { identity, links: Arc::default() }
+        Self {
+            identity,
+            links: Arc::default(),
+        }
     }
 
     /// The same links for another service.
     #[must_use]
     pub fn named(&self, name: &'static str) -> Self {
-        Self { identity: self.identity.named(name), links: Arc::clone(&self.links) }
+        Self {
+            identity: self.identity.named(name),
+            links: Arc::clone(&self.links),
+        }
     }
 
     /// The identity with which it calls.
@@ -73,12 +82,18 @@ impl Mesh {
 
     /// Says how to reach `callee`, from now on and for every client that was made before.
     pub fn link(&self, callee: &'static str, channel: MeshChannel) {
-        self.links.write().unwrap_or_else(PoisonError::into_inner).insert(callee, channel);
+        self.links
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(callee, channel);
     }
 
     /// The channel to `callee`. It may be linked later: services start in any order.
     pub fn to(&self, callee: &'static str) -> MeshChannel {
-        BoxCloneSyncService::new(Outbound { mesh: self.clone(), callee })
+        BoxCloneSyncService::new(Outbound {
+            mesh: self.clone(),
+            callee,
+        })
     }
 
     fn channel(&self, callee: &'static str) -> Result<MeshChannel, LinkError> {
@@ -111,7 +126,9 @@ impl Outbound {
     async fn send(self, mut request: Request<Body>) -> Result<Response<Body>, LinkError> {
         let started = Instant::now();
         let table = method(request.uri().path());
-        let timeout = deadline::read(request.headers()).unwrap_or(DEFAULT_DEADLINE).min(MAX_DEADLINE);
+        let timeout = deadline::read(request.headers())
+            .unwrap_or(DEFAULT_DEADLINE)
+            .min(MAX_DEADLINE);
         deadline::write(request.headers_mut(), timeout);
         causeway_telemetry::inject(request.headers_mut());
         if let Err(status) = self.present(&mut request) {
@@ -141,12 +158,21 @@ impl Outbound {
             Some(behalf) => (Some(behalf.caller), behalf.request_id),
             None => (None, RequestId::generate()),
         };
-        #[expect(clippy::disallowed_methods, reason = "the life of a service token begins when it is sent")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the life of a service token begins when it is sent"
+        )]
         let now = Utc::now();
         let authorization = self
             .mesh
             .identity
-            .authorization(self.callee, request.uri().path(), caller.as_ref(), &request_id, now)
+            .authorization(
+                self.callee,
+                request.uri().path(),
+                caller.as_ref(),
+                &request_id,
+                now,
+            )
             .map_err(|error| {
                 tracing::error!(error = &error as &dyn std::error::Error, "sign a service token");
                 Status::from(ApiError::internal())
@@ -178,14 +204,19 @@ impl Outbound {
             tokio::time::sleep(pause).await;
             pause *= 4;
         }
-        self.mesh.channel(self.callee)?.oneshot(Request::from_parts(parts, Body::new(Full::new(body)))).await
+        self.mesh
+            .channel(self.callee)?
+            .oneshot(Request::from_parts(parts, Body::new(Full::new(body))))
+            .await
     }
 }
 
 /// Whether another attempt may succeed: the other side did not take the call.
 fn is_passing(answer: &Result<Response<Body>, LinkError>) -> bool {
     match answer {
-        Ok(response) => response.headers().contains_key("grpc-status") && code_of(response) == Code::Unavailable,
+        Ok(response) => {
+            response.headers().contains_key("grpc-status") && code_of(response) == Code::Unavailable
+        }
         Err(LinkError::Transport(_)) => true,
         Err(LinkError::Unknown(_)) => false,
     }
@@ -193,7 +224,10 @@ fn is_passing(answer: &Result<Response<Body>, LinkError>) -> bool {
 
 /// The code in the headers: only a failed call has one there, a good one says it in the trailers.
 pub(crate) fn code_of(response: &Response<Body>) -> Code {
-    response.headers().get("grpc-status").map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()))
+    response
+        .headers()
+        .get("grpc-status")
+        .map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()))
 }
 
 /// The code as a metric label.

@@ -24,10 +24,10 @@ use tonic::service::Routes;
 use tower::{Service, ServiceExt as _};
 use tracing::Instrument as _;
 
+use crate::deadline;
 use crate::listen::PeerAddr;
 use crate::outbound::{DEFAULT_DEADLINE, MAX_DEADLINE, code_name, code_of};
 use crate::token::{OPERATOR, ServiceIdentity};
-use crate::deadline;
 
 /// Where an operator may present the internal secret itself (design §4).
 pub const SECRET_HEADER: &str = "x-internal-service-secret";
@@ -62,7 +62,10 @@ impl Guard {
     /// Puts `routes` behind the checks.
     pub fn new(routes: Routes, options: GuardOptions) -> Self {
         let permits = Semaphore::new(options.max_in_flight);
-        Self { routes: routes.prepare(), shared: Arc::new(Shared { options, permits }) }
+        Self {
+            routes: routes.prepare(),
+            shared: Arc::new(Shared { options, permits }),
+        }
     }
 }
 
@@ -89,14 +92,23 @@ impl Guard {
         let (owner, name) = table.map_or(("mesh", "unknown"), |method| (method.owner, method.name));
         let span = tracing::info_span!("rpc", otel.name = name, rpc.service = owner, rpc.method = name);
         causeway_telemetry::continue_trace(&span, request.headers());
-        let answer = AssertUnwindSafe(self.checked(request, table)).catch_unwind().instrument(span).await;
+        let answer = AssertUnwindSafe(self.checked(request, table))
+            .catch_unwind()
+            .instrument(span)
+            .await;
         let response = answer.unwrap_or_else(|_| {
             let error = ApiError::internal();
             tracing::error!(error_id = %error.error_id, owner, name, "a handler panicked");
             Status::from(error).into_http()
         });
         let code = code_name(code_of(&response));
-        causeway_telemetry::metrics::record_call("server", owner, name, code, started.elapsed().as_secs_f64());
+        causeway_telemetry::metrics::record_call(
+            "server",
+            owner,
+            name,
+            code,
+            started.elapsed().as_secs_f64(),
+        );
         response
     }
 
@@ -107,7 +119,9 @@ impl Guard {
         if let Err(error) = self.shared.admit(&mut request, table) {
             return Status::from(error).into_http();
         }
-        let timeout = deadline::read(request.headers()).unwrap_or(DEFAULT_DEADLINE).min(MAX_DEADLINE);
+        let timeout = deadline::read(request.headers())
+            .unwrap_or(DEFAULT_DEADLINE)
+            .min(MAX_DEADLINE);
         let at = Instant::now() + timeout;
         match tokio::time::timeout_at(at, self.routes.oneshot(request)).await {
             Ok(Ok(response)) => ours(response).map(|body| deadline::bound(body, at)),
@@ -133,7 +147,10 @@ impl Shared {
             None => self.by_token(request, method.owner, method.path)?,
         };
         caller.authorize(method)?;
-        #[expect(clippy::disallowed_methods, reason = "the one clock of a call: handlers take the time from the context")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one clock of a call: handlers take the time from the context"
+        )]
         let context = CallContext::new(caller, method, request_id, Utc::now());
         request.extensions_mut().insert(context);
         Ok(())
@@ -144,8 +161,14 @@ impl Shared {
         let path = request.uri().path();
         let known = causeway_contracts::METHODS.iter().map(|method| method.owner);
         let owners: std::collections::BTreeSet<&'static str> = known.collect();
-        let proven = owners.into_iter().any(|owner| self.by_token(request, owner, path).is_ok());
-        if proven { Ok(()) } else { Err(ApiError::unauthenticated()) }
+        let proven = owners
+            .into_iter()
+            .any(|owner| self.by_token(request, owner, path).is_ok());
+        if proven {
+            Ok(())
+        } else {
+            Err(ApiError::unauthenticated())
+        }
     }
 
     fn by_token(
@@ -160,18 +183,31 @@ impl Shared {
         };
         let token = value.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
         let token = token.ok_or_else(ApiError::unauthenticated)?;
-        #[expect(clippy::disallowed_methods, reason = "the life of a service token is checked when it arrives")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the life of a service token is checked when it arrives"
+        )]
         let now = Utc::now();
-        self.options.identity.named(owner).verify(token, path, now).map_err(|error| {
-            tracing::debug!(error = &error as &dyn std::error::Error, owner, "a service token is refused");
-            ApiError::unauthenticated()
-        })
+        self.options
+            .identity
+            .named(owner)
+            .verify(token, path, now)
+            .map_err(|error| {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    owner,
+                    "a service token is refused"
+                );
+                ApiError::unauthenticated()
+            })
     }
 
     /// The secret itself, on loopback only: it would be readable on any other wire.
     fn operator(&self, request: &Request<Body>) -> Option<Caller> {
         let mut values = request.headers().get_all(SECRET_HEADER).iter();
-        let (Some(given), None) = (values.next(), values.next()) else { return None };
+        let (Some(given), None) = (values.next(), values.next()) else {
+            return None;
+        };
         let loopback = |peer: &PeerAddr| SocketAddr::from(*peer).ip().is_loopback();
         if !request.extensions().get::<PeerAddr>().is_some_and(loopback) {
             return None;
@@ -190,11 +226,16 @@ fn ours(response: Response<Body>) -> Response<Body> {
     if !headers.contains_key("grpc-status") || headers.contains_key("grpc-status-details-bin") {
         return response;
     }
-    let Some(status) = Status::from_header_map(headers).filter(|status| status.code() != tonic::Code::Ok) else {
+    let Some(status) = Status::from_header_map(headers).filter(|status| status.code() != tonic::Code::Ok)
+    else {
         return response;
     };
     let undecodable = status.message().starts_with("failed to decode Protobuf message");
-    let status = if undecodable { Status::invalid_argument("") } else { status };
+    let status = if undecodable {
+        Status::invalid_argument("")
+    } else {
+        status
+    };
     Status::from(ApiError::from(status)).into_http()
 }
 
@@ -205,4 +246,3 @@ fn request_id(headers: &HeaderMap) -> RequestId {
         .and_then(RequestId::parse)
         .unwrap_or_else(RequestId::generate)
 }
-

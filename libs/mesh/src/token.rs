@@ -31,7 +31,10 @@ impl ServiceIdentity {
     /// The same keys under another name.
     #[must_use]
     pub fn named(&self, name: &'static str) -> Self {
-        Self { name, keys: Arc::clone(&self.keys) }
+        Self {
+            name,
+            keys: Arc::clone(&self.keys),
+        }
     }
 
     /// The `authorization` value for one call.
@@ -54,7 +57,9 @@ impl ServiceIdentity {
             iat: now.timestamp(),
             exp: now.timestamp() + LIFETIME_SECONDS,
             request_id: request_id.to_string(),
-            caller: caller.and_then(|caller| serde_json::to_value(caller).ok()).unwrap_or_default(),
+            caller: caller
+                .and_then(|caller| serde_json::to_value(caller).ok())
+                .unwrap_or_default(),
         };
         let mut value = HeaderValue::try_from(format!("Bearer {}", self.keys.sign(&claims)?))
             .map_err(|_| TokenError::default())?;
@@ -77,6 +82,9 @@ impl ServiceIdentity {
             serde_json::Value::Null => Caller::service(&claims.iss),
             caller => serde_json::from_value(caller).map_err(|_| TokenError::default())?,
         };
-        Ok((caller, RequestId::parse(&claims.request_id).unwrap_or_else(RequestId::generate)))
+        Ok((
+            caller,
+            RequestId::parse(&claims.request_id).unwrap_or_else(RequestId::generate),
+        ))
     }
 }

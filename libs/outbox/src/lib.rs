@@ -6,7 +6,7 @@ mod memory;
 mod postgres;
 mod relay;
 
-pub use event::{Outcome, OutboxEvent};
+pub use event::{OutboxEvent, Outcome};
 pub use memory::MemoryOutbox;
 pub use postgres::{PgOutbox, insert_outbox_row};
 pub use relay::{Relay, RelayHandle};

@@ -90,7 +90,9 @@ impl RelayHandle {
             receiver
         };
         shared.wake.notify_one();
-        let delivered = tokio::time::timeout(PATIENCE, receiver).await.is_ok_and(|sent| sent.is_ok());
+        let delivered = tokio::time::timeout(PATIENCE, receiver)
+            .await
+            .is_ok_and(|sent| sent.is_ok());
         if !delivered {
             shared.state().waiting.remove(&id);
         }
@@ -103,7 +105,14 @@ impl Relay {
     pub fn new(store: Arc<dyn OutboxStore>, channel: MeshChannel) -> (Self, RelayHandle) {
         let shared = Arc::new(Shared::default());
         let handle = RelayHandle(Some(Arc::clone(&shared)));
-        (Self { store, audit: AuditServiceClient::new(channel), shared }, handle)
+        (
+            Self {
+                store,
+                audit: AuditServiceClient::new(channel),
+                shared,
+            },
+            handle,
+        )
     }
 
     /// Carries facts until `stop`, then those that are left, unless the log is away.
@@ -122,7 +131,10 @@ impl Relay {
                 }
                 Ok(_) => backoff = FIRST_BACKOFF,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "facts wait for the audit log");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "facts wait for the audit log"
+                    );
                     tokio::select! {
                         () = tokio::time::sleep(backoff) => backoff = (backoff * 2).min(LAST_BACKOFF),
                         () = stop.cancelled() => break,
@@ -135,7 +147,10 @@ impl Relay {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "facts stay in the outbox at shutdown");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "facts stay in the outbox at shutdown"
+                    );
                     break;
                 }
             }
@@ -149,7 +164,9 @@ impl Relay {
             return Ok(0);
         }
         let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
-        let request = RelayEventsRequest { events: events.into_iter().map(Into::into).collect() };
+        let request = RelayEventsRequest {
+            events: events.into_iter().map(Into::into).collect(),
+        };
         self.audit.relay_events(request).await.map_err(Box::new)?;
         {
             let mut state = self.shared.state();

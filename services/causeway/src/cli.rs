@@ -76,7 +76,8 @@ pub fn run(cli: Cli) -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {
     // The one place that reads the process environment; names that are not Unicode are not ours.
-    let process = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let process = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let sources = Sources::from_directory(&cli.directory, process);
     match cli.command {
         Command::Serve { roles } => block_on(serve::until_signalled(sources?, roles)),

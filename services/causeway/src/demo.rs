@@ -21,8 +21,18 @@ pub(crate) async fn run() -> Result<(), Failure> {
     let sources = Sources::from_pairs([("NODE_ENV", "development"), ("USE_MOCK_LLM", "true")]);
     let settings = Settings::resolve(&sources, &roles.owners())?;
     let local = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-    let bind = Bind { gateway: local, mesh: local, admin: local };
-    let running = serve::start(Options { settings, roles, metrics: std::sync::Arc::new(String::new), bind }).await?;
+    let bind = Bind {
+        gateway: local,
+        mesh: local,
+        admin: local,
+    };
+    let running = serve::start(Options {
+        settings,
+        roles,
+        metrics: std::sync::Arc::new(String::new),
+        bind,
+    })
+    .await?;
     let address = running.gateway.context("the gateway listens")?;
     let told = tell(&format!("http://{address}"), &mut std::io::stdout()).await;
     running.end().await;

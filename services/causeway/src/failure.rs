@@ -18,7 +18,10 @@ pub enum Failure {
 impl Failure {
     /// One wrong setting.
     pub fn setting(name: &str, message: impl Into<String>) -> Self {
-        Self::Configuration(vec![Problem { setting: name.to_owned(), message: message.into() }])
+        Self::Configuration(vec![Problem {
+            setting: name.to_owned(),
+            message: message.into(),
+        }])
     }
 
     /// The exit code of the program (contract §8).
@@ -37,9 +40,17 @@ impl From<Vec<Problem>> for Failure {
 }
 
 fn count(problems: usize) -> String {
-    if problems == 1 { "1 setting is".to_owned() } else { format!("{problems} settings are") }
+    if problems == 1 {
+        "1 setting is".to_owned()
+    } else {
+        format!("{problems} settings are")
+    }
 }
 
 fn lines(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| format!("  {problem}")).collect::<Vec<_>>().join("\n")
+    problems
+        .iter()
+        .map(|problem| format!("  {problem}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

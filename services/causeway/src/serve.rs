@@ -24,8 +24,15 @@ pub(crate) async fn until_signalled(sources: Sources, roles: Roles) -> Result<()
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
 
     let settings = Settings::resolve(&sources, &roles.owners())?;
-    let telemetry = causeway_telemetry::init(telemetry_options(&settings, &roles)).context("start telemetry")?;
-    let running = start(Options { settings, roles, metrics: telemetry.scrape(), bind: Bind::default() }).await?;
+    let telemetry =
+        causeway_telemetry::init(telemetry_options(&settings, &roles)).context("start telemetry")?;
+    let running = start(Options {
+        settings,
+        roles,
+        metrics: telemetry.scrape(),
+        bind: Bind::default(),
+    })
+    .await?;
     let stopped = running.stopped();
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
@@ -34,7 +41,11 @@ pub(crate) async fn until_signalled(sources: Sources, roles: Roles) -> Result<()
     }
     let early = stopped.is_cancelled();
     let report = running.end().await;
-    tracing::info!(requests_ended = report.requests_ended, workers_ended = report.workers_ended, "stopped");
+    tracing::info!(
+        requests_ended = report.requests_ended,
+        workers_ended = report.workers_ended,
+        "stopped"
+    );
     telemetry.shutdown().await;
     if early {
         return Err(anyhow::anyhow!("background work ended early").into());
@@ -44,8 +55,14 @@ pub(crate) async fn until_signalled(sources: Sources, roles: Roles) -> Result<()
 
 fn telemetry_options(settings: &Settings, roles: &Roles) -> TelemetryOptions {
     TelemetryOptions {
-        level: settings.text("LOG_LEVEL").and_then(|word| word.parse().ok()).unwrap_or_default(),
-        format: settings.text("LOG_FORMAT").and_then(|word| word.parse().ok()).unwrap_or_default(),
+        level: settings
+            .text("LOG_LEVEL")
+            .and_then(|word| word.parse().ok())
+            .unwrap_or_default(),
+        format: settings
+            .text("LOG_FORMAT")
+            .and_then(|word| word.parse().ok())
+            .unwrap_or_default(),
         otlp_endpoint: settings.text("OTEL_EXPORTER_OTLP_ENDPOINT"),
         ..TelemetryOptions::new(format!("causeway-{roles}"))
     }

@@ -104,7 +104,7 @@ fn exact(groups: &[(Beta, usize)]) -> Option<Vec<f64>> {
     if let [(_, count)] = groups {
         return Some(vec![1.0 / *count as f64]);
     }
-    [1.5, 0.75].into_iter().find_map(|panel_width| {
+    [2.0, 1.0].into_iter().find_map(|panel_width| {
         let shares = quadrature::shares(groups, panel_width)?;
         let sum: f64 = shares
             .iter()

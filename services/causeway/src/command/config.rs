@@ -47,5 +47,9 @@ pub(crate) fn run(command: &Command, sources: Result<Sources, Vec<Problem>>) -> 
 fn check(sources: &Sources, roles: &Roles) -> Result<(), Failure> {
     let report = Report::of(sources, &roles.owners());
     print!("{report}");
-    if report.is_sound() { Ok(()) } else { Err(Failure::Configuration(report.problems)) }
+    if report.is_sound() {
+        Ok(())
+    } else {
+        Err(Failure::Configuration(report.problems))
+    }
 }

@@ -45,19 +45,35 @@ pub(crate) enum Command {
 pub(crate) fn run(command: &Command, sources: &Sources) -> Result<(), Failure> {
     let settings = Settings::resolve(sources, &[Owner::Auth, Owner::Mesh])?;
     let text = match command {
-        Command::Service { callee, workspace, role } => service(&settings, callee, workspace.as_deref(), role)?,
-        Command::Dev { workspace, user, role } => dev(&settings, workspace, user.as_deref(), role)?,
+        Command::Service {
+            callee,
+            workspace,
+            role,
+        } => service(&settings, callee, workspace.as_deref(), role)?,
+        Command::Dev {
+            workspace,
+            user,
+            role,
+        } => dev(&settings, workspace, user.as_deref(), role)?,
     };
     println!("{text}");
     Ok(())
 }
 
-fn service(settings: &Settings, callee: &str, workspace: Option<&str>, role: &str) -> Result<String, Failure> {
+fn service(
+    settings: &Settings,
+    callee: &str,
+    workspace: Option<&str>,
+    role: &str,
+) -> Result<String, Failure> {
     if !METHODS.iter().any(|method| method.owner == callee) {
         return Err(anyhow::anyhow!("there is no service {callee}").into());
     }
     let Some(secret) = settings.secret("INTERNAL_SERVICE_SECRET") else {
-        return Err(Failure::setting("INTERNAL_SERVICE_SECRET", "is needed to make a service token"));
+        return Err(Failure::setting(
+            "INTERNAL_SERVICE_SECRET",
+            "is needed to make a service token",
+        ));
     };
     let caller = match workspace {
         None => serde_json::Value::Null,
@@ -75,18 +91,29 @@ fn service(settings: &Settings, callee: &str, workspace: Option<&str>, role: &st
         request_id: format!("operator-{}", Uuid::now_v7()),
         caller,
     };
-    Ok(ServiceTokenKeys::new(&secret, None).sign(&claims).context("sign the token")?)
+    Ok(ServiceTokenKeys::new(&secret, None)
+        .sign(&claims)
+        .context("sign the token")?)
 }
 
 fn dev(settings: &Settings, workspace: &str, user: Option<&str>, role: &str) -> Result<String, Failure> {
     if settings.tier() == Tier::Production {
-        return Err(Failure::setting("NODE_ENV", "development tokens are not made in production"));
+        return Err(Failure::setting(
+            "NODE_ENV",
+            "development tokens are not made in production",
+        ));
     }
     let Some(secret) = settings.secret("JWT_SIGNING_SECRET") else {
-        return Err(Failure::setting("JWT_SIGNING_SECRET", "is needed to make an access token"));
+        return Err(Failure::setting(
+            "JWT_SIGNING_SECRET",
+            "is needed to make an access token",
+        ));
     };
     let caller = somebody(workspace, user, role)?;
-    let (issuer, audience) = (settings.text("AUTH_JWT_ISSUER"), settings.text("AUTH_JWT_AUDIENCE"));
+    let (issuer, audience) = (
+        settings.text("AUTH_JWT_ISSUER"),
+        settings.text("AUTH_JWT_AUDIENCE"),
+    );
     #[expect(clippy::disallowed_methods, reason = "the token's life begins now")]
     let now = Utc::now().timestamp();
     let claims = AccessClaims {
@@ -103,7 +130,9 @@ fn dev(settings: &Settings, workspace: &str, user: Option<&str>, role: &str) -> 
         scope: String::new(),
         mfa: false,
     };
-    Ok(AccessTokenKey::new(&secret, issuer, audience).sign(&claims).context("sign the token")?)
+    Ok(AccessTokenKey::new(&secret, issuer, audience)
+        .sign(&claims)
+        .context("sign the token")?)
 }
 
 fn somebody(workspace: &str, user: Option<&str>, role: &str) -> Result<Caller, Failure> {
@@ -113,5 +142,12 @@ fn somebody(workspace: &str, user: Option<&str>, role: &str) -> Result<Caller, F
         None => UserId::generate(),
     };
     let role = Role::parse(role).context("read --role")?;
-    Ok(Caller::person(CallerKind::User, user, workspace, &[role], &[], OPERATOR.to_owned()))
+    Ok(Caller::person(
+        CallerKind::User,
+        user,
+        workspace,
+        &[role],
+        &[],
+        OPERATOR.to_owned(),
+    ))
 }

@@ -21,12 +21,19 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(base: &str) -> Self {
-        Self { egress: Egress::new(EgressOptions::default()), base: base.to_owned(), token: None }
+        Self {
+            egress: Egress::new(EgressOptions::default()),
+            base: base.to_owned(),
+            token: None,
+        }
     }
 
     /// The same client with a credential.
     pub(super) fn with(&self, token: &str) -> Self {
-        Self { token: Some(token.to_owned()), ..self.clone() }
+        Self {
+            token: Some(token.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// A call that must succeed.
@@ -50,7 +57,9 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<(StatusCode, String)> {
-        let mut request = Request::builder().method(verb).uri(format!("{}{path}", self.base));
+        let mut request = Request::builder()
+            .method(verb)
+            .uri(format!("{}{path}", self.base));
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -61,9 +70,20 @@ impl Client {
             }
             None => Bytes::new(),
         };
-        let response = self.egress.send(request.body(bytes)?, PATIENCE).await.context("call the gateway")?;
+        let response = self
+            .egress
+            .send(request.body(bytes)?, PATIENCE)
+            .await
+            .context("call the gateway")?;
         let status = response.status();
-        let bytes = response.into_body().collect(LIMIT).await.context("read the answer")?;
-        Ok((status, String::from_utf8(bytes.to_vec()).context("read the answer")?))
+        let bytes = response
+            .into_body()
+            .collect(LIMIT)
+            .await
+            .context("read the answer")?;
+        Ok((
+            status,
+            String::from_utf8(bytes.to_vec()).context("read the answer")?,
+        ))
     }
 }

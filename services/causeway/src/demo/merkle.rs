@@ -29,6 +29,9 @@ mod tests {
         let leaf = |text: &str| sha256(&[&[0], text.as_bytes()]);
         let leaves: Vec<Vec<u8>> = ["a", "b", "c"].map(|text| text.as_bytes().to_vec()).to_vec();
         let left = sha256(&[&[1], leaf("a").as_slice(), leaf("b").as_slice()]);
-        assert_eq!(root(&leaves), sha256(&[&[1], left.as_slice(), leaf("c").as_slice()]));
+        assert_eq!(
+            root(&leaves),
+            sha256(&[&[1], left.as_slice(), leaf("c").as_slice()])
+        );
     }
 }

@@ -56,7 +56,12 @@ pub async fn tell(base: &str, out: &mut (dyn Write + Send)) -> anyhow::Result<Su
     let (root, size) = audit(&mut teller, &session).await?;
     stranger(&mut teller, &client, &session).await?;
     teller.say("Done: all of it happened, in order, and can be proven.")?;
-    Ok(Summary { workspace_id, token, root, size })
+    Ok(Summary {
+        workspace_id,
+        token,
+        root,
+        size,
+    })
 }
 
 /// Registers and logs in; answers the workspace and a client with the session's token.
@@ -71,25 +76,51 @@ async fn account(
     let body = json!({"email": email, "password": password, "workspace_name": workspace});
     let account = client.call("POST", "/auth/register", Some(&body)).await?;
     let shown = json!({"email": email, "password": "...", "workspace_name": workspace});
-    teller.step("A local account registers and its workspace is made", "POST", "/auth/register", Some(&shown), false)?;
-    teller.result(&format!("user {}, workspace {}", text(&account, "user_id")?, text(&account, "workspace_id")?))?;
+    teller.step(
+        "A local account registers and its workspace is made",
+        "POST",
+        "/auth/register",
+        Some(&shown),
+        false,
+    )?;
+    teller.result(&format!(
+        "user {}, workspace {}",
+        text(&account, "user_id")?,
+        text(&account, "workspace_id")?
+    ))?;
 
     let body = json!({"email": email, "password": password});
     let session = client.call("POST", "/auth/login", Some(&body)).await?;
     let shown = json!({"email": email, "password": "..."});
     teller.step("It logs in", "POST", "/auth/login", Some(&shown), false)?;
     teller.result(&format!("an access token for {} seconds", session["expires_in"]))?;
-    ensure!(session.get("refresh_token").is_none(), "the refresh token belongs into the cookie");
-    Ok((text(&account, "workspace_id")?, client.with(&text(&session, "access_token")?)))
+    ensure!(
+        session.get("refresh_token").is_none(),
+        "the refresh token belongs into the cookie"
+    );
+    Ok((
+        text(&account, "workspace_id")?,
+        client.with(&text(&session, "access_token")?),
+    ))
 }
 
 async fn token(teller: &mut Teller<'_>, session: &Client) -> anyhow::Result<String> {
     let body = json!({"name": "laptop"});
     let made = session.call("POST", "/v1/tokens", Some(&body)).await?;
-    teller.step("It makes a personal access token", "POST", "/v1/tokens", Some(&body), true)?;
+    teller.step(
+        "It makes a personal access token",
+        "POST",
+        "/v1/tokens",
+        Some(&body),
+        true,
+    )?;
     let secret = text(&made, "secret")?;
     ensure!(secret.starts_with("cw_pat_"), "a token of ours");
-    teller.result(&format!("token {} (cw_pat_...{})", text(&made, "id")?, text(&made, "last_four")?))?;
+    teller.result(&format!(
+        "token {} (cw_pat_...{})",
+        text(&made, "id")?,
+        text(&made, "last_four")?
+    ))?;
     let listed = session.call("GET", "/v1/tokens", None).await?;
     ensure!(!listed.to_string().contains(&secret), "a secret is shown once");
     Ok(secret)
@@ -100,25 +131,61 @@ async fn secret(teller: &mut Teller<'_>, session: &Client) -> anyhow::Result<()>
     let body = json!({"kind": "llm_provider", "value": value});
     let secret = session.call("PUT", "/v1/secrets/openai", Some(&body)).await?;
     let shown = json!({"kind": "llm_provider", "value": "..."});
-    teller.step("It stores a provider's secret, sealed under its data key", "PUT", "/v1/secrets/openai", Some(&shown), true)?;
-    teller.result(&format!("secret openai, version {}, key version {}", secret["version"], secret["key_version"]))?;
+    teller.step(
+        "It stores a provider's secret, sealed under its data key",
+        "PUT",
+        "/v1/secrets/openai",
+        Some(&shown),
+        true,
+    )?;
+    teller.result(&format!(
+        "secret openai, version {}, key version {}",
+        secret["version"], secret["key_version"]
+    ))?;
     let listed = session.call("GET", "/v1/secrets", None).await?;
-    ensure!(listed["secrets"][0]["name"] == "openai" && !listed.to_string().contains(&value), "listed without its value");
+    ensure!(
+        listed["secrets"][0]["name"] == "openai" && !listed.to_string().contains(&value),
+        "listed without its value"
+    );
     Ok(())
 }
 
 async fn generate(teller: &mut Teller<'_>, caller: &Client) -> anyhow::Result<()> {
-    let mut body = json!({"model": "auto", "messages": [{"role": "user", "content": "Say hello to the auditor."}]});
+    let mut body =
+        json!({"model": "auto", "messages": [{"role": "user", "content": "Say hello to the auditor."}]});
     let answer = caller.call("POST", "/v1/chat/completions", Some(&body)).await?;
-    teller.step("It asks a model, as OpenAI's clients do", "POST", "/v1/chat/completions", Some(&body), true)?;
-    let content = answer["choices"][0]["message"]["content"].as_str().context("an answer")?;
-    teller.result(&format!("{} said: {content}", answer["model"].as_str().unwrap_or_default()))?;
+    teller.step(
+        "It asks a model, as OpenAI's clients do",
+        "POST",
+        "/v1/chat/completions",
+        Some(&body),
+        true,
+    )?;
+    let content = answer["choices"][0]["message"]["content"]
+        .as_str()
+        .context("an answer")?;
+    teller.result(&format!(
+        "{} said: {content}",
+        answer["model"].as_str().unwrap_or_default()
+    ))?;
 
     body["stream"] = json!(true);
     let (status, events) = caller.text("POST", "/v1/chat/completions", Some(&body)).await?;
-    ensure!(status == StatusCode::OK && events.trim_end().ends_with("data: [DONE]"), "a whole stream: {events}");
-    teller.step("And again, streamed", "POST", "/v1/chat/completions", Some(&body), true)?;
-    teller.result(&format!("{} events, then [DONE]", events.matches("data: {").count()))
+    ensure!(
+        status == StatusCode::OK && events.trim_end().ends_with("data: [DONE]"),
+        "a whole stream: {events}"
+    );
+    teller.step(
+        "And again, streamed",
+        "POST",
+        "/v1/chat/completions",
+        Some(&body),
+        true,
+    )?;
+    teller.result(&format!(
+        "{} events, then [DONE]",
+        events.matches("data: {").count()
+    ))
 }
 
 async fn decide(teller: &mut Teller<'_>, caller: &Client) -> anyhow::Result<()> {
@@ -126,23 +193,50 @@ async fn decide(teller: &mut Teller<'_>, caller: &Client) -> anyhow::Result<()> 
     let body = json!({"name": "welcome offer", "kind": "thompson", "offers": offers});
     let model = caller.call("POST", "/v1/scoring/models", Some(&body)).await?;
     let model_id = text(&model, "id")?;
-    teller.step("It makes a Thompson-sampling model of three offers", "POST", "/v1/scoring/models", Some(&body), true)?;
+    teller.step(
+        "It makes a Thompson-sampling model of three offers",
+        "POST",
+        "/v1/scoring/models",
+        Some(&body),
+        true,
+    )?;
     teller.result(&format!("model {model_id}"))?;
 
     let body = json!({"customer_id": "customer-1", "model_id": model_id, "limit": 1});
     let made = caller.call("POST", "/v1/recommend", Some(&body)).await?;
     let chosen = text(&made["decisions"][0], "offer_id")?;
-    teller.step("It asks which offer to show", "POST", "/v1/recommend", Some(&body), true)?;
-    teller.result(&format!("{chosen}, with propensity {:.3}", made["decisions"][0]["propensity"].as_f64().unwrap_or(f64::NAN)))?;
+    teller.step(
+        "It asks which offer to show",
+        "POST",
+        "/v1/recommend",
+        Some(&body),
+        true,
+    )?;
+    teller.result(&format!(
+        "{chosen}, with propensity {:.3}",
+        made["decisions"][0]["propensity"].as_f64().unwrap_or(f64::NAN)
+    ))?;
 
     let state = format!("/v1/scoring/models/{model_id}/state");
     let before = mean(&caller.call("GET", &state, None).await?, &chosen)?;
-    let body = json!({"recommendation_id": text(&made, "recommendation_id")?, "rank": 1, "outcome": "positive"});
+    let body =
+        json!({"recommendation_id": text(&made, "recommendation_id")?, "rank": 1, "outcome": "positive"});
     caller.call("POST", "/v1/respond", Some(&body)).await?;
     let after = mean(&caller.call("GET", &state, None).await?, &chosen)?;
-    teller.step("The customer took it, and the posterior moves", "POST", "/v1/respond", Some(&body), true)?;
-    ensure!(after > before, "the posterior mean of {chosen} was {before} and is {after}");
-    teller.result(&format!("posterior mean of {chosen}: {before:.3} before, {after:.3} after"))
+    teller.step(
+        "The customer took it, and the posterior moves",
+        "POST",
+        "/v1/respond",
+        Some(&body),
+        true,
+    )?;
+    ensure!(
+        after > before,
+        "the posterior mean of {chosen} was {before} and is {after}"
+    );
+    teller.result(&format!(
+        "posterior mean of {chosen}: {before:.3} before, {after:.3} after"
+    ))
 }
 
 /// Reads the log, checks its sequence, and computes its root again from the leaves alone.
@@ -150,27 +244,51 @@ async fn audit(teller: &mut Teller<'_>, session: &Client) -> anyhow::Result<(Str
     // The first reading is an entry of the log too: the second one shows it.
     session.call("GET", "/v1/audit/events?page_size=1", None).await?;
     let head = session.call("GET", "/v1/audit/root", None).await?;
-    let listed = session.call("GET", "/v1/audit/events?page_size=1000", None).await?;
-    teller.step("It reads its audit log", "GET", "/v1/audit/events?page_size=1000", None, true)?;
+    let listed = session
+        .call("GET", "/v1/audit/events?page_size=1000", None)
+        .await?;
+    teller.step(
+        "It reads its audit log",
+        "GET",
+        "/v1/audit/events?page_size=1000",
+        None,
+        true,
+    )?;
     let entries = listed["entries"].as_array().context("entries")?;
     for (seq, entry) in (0_u64..).zip(entries) {
         ensure!(entry["seq"] == seq, "entry {seq} has the number {}", entry["seq"]);
         let actor = entry["event"]["actor_kind"].as_str().and_then(CallerKind::parse);
         ensure!(actor.is_some(), "entry {seq} names its actor");
-        teller.result(&format!("{seq:>2}  {:<22} {}", text(&entry["event"], "action")?, text(&entry["event"], "target_id")?))?;
+        teller.result(&format!(
+            "{seq:>2}  {:<22} {}",
+            text(&entry["event"], "action")?,
+            text(&entry["event"], "target_id")?
+        ))?;
     }
-    let actions: Vec<&str> = entries.iter().filter_map(|entry| entry["event"]["action"].as_str()).collect();
+    let actions: Vec<&str> = entries
+        .iter()
+        .filter_map(|entry| entry["event"]["action"].as_str())
+        .collect();
     if actions != ACTIONS {
         bail!("the log holds {actions:?}");
     }
     let size = usize::try_from(head["size"].as_u64().context("a size")?)?;
-    let leaves: Option<Vec<Vec<u8>>> =
-        entries.iter().take(size).map(|entry| Some(entry["leaf"].as_str()?.as_bytes().to_vec())).collect();
+    let leaves: Option<Vec<Vec<u8>>> = entries
+        .iter()
+        .take(size)
+        .map(|entry| Some(entry["leaf"].as_str()?.as_bytes().to_vec()))
+        .collect();
     let leaves = leaves.context("leaves")?;
     ensure!(leaves.len() == size, "{} leaves of {size}", leaves.len());
     let computed = hex(&merkle::root(&leaves));
     let told = text(&head, "root_hash")?;
-    teller.step("Its root, and the same root computed from the leaves alone", "GET", "/v1/audit/root", None, true)?;
+    teller.step(
+        "Its root, and the same root computed from the leaves alone",
+        "GET",
+        "/v1/audit/root",
+        None,
+        true,
+    )?;
     teller.result(&format!("told     {told}"))?;
     teller.result(&format!("computed {computed}"))?;
     ensure!(computed == told, "the roots differ");
@@ -182,30 +300,51 @@ async fn stranger(teller: &mut Teller<'_>, client: &Client, first: &Client) -> a
     let (_, other) = account(teller, client, "charles", "Difference Engines").await?;
     let models = first.call("GET", "/v1/scoring/models", None).await?;
     let model_id = text(&models["models"][0], "id")?;
-    let paths = ["/v1/secrets/openai".to_owned(), format!("/v1/scoring/models/{model_id}")];
+    let paths = [
+        "/v1/secrets/openai".to_owned(),
+        format!("/v1/scoring/models/{model_id}"),
+    ];
     for path in &paths {
         let status = other.status("GET", path).await?;
-        ensure!(status == StatusCode::NOT_FOUND, "GET {path} answered a stranger {status}");
+        ensure!(
+            status == StatusCode::NOT_FOUND,
+            "GET {path} answered a stranger {status}"
+        );
     }
-    let lists = [("/v1/secrets", "secrets"), ("/v1/scoring/models", "models"), ("/v1/tokens", "tokens")];
+    let lists = [
+        ("/v1/secrets", "secrets"),
+        ("/v1/scoring/models", "models"),
+        ("/v1/tokens", "tokens"),
+    ];
     for (path, field) in lists {
         let list = other.call("GET", path, None).await?;
         ensure!(list[field] == json!([]), "GET {path} showed a stranger {list}");
     }
     let log = other.call("GET", "/v1/audit/events", None).await?;
-    ensure!(log["entries"].as_array().is_some_and(|entries| entries.len() == 3), "a stranger's own log: {log}");
+    ensure!(
+        log["entries"]
+            .as_array()
+            .is_some_and(|entries| entries.len() == 3),
+        "a stranger's own log: {log}"
+    );
     teller.step("A second workspace sees none of it", "GET", &paths[1], None, true)?;
     teller.result("404, empty lists, and a log of its own")
 }
 
 fn mean(state: &Value, offer: &str) -> anyhow::Result<f64> {
     let offers = state["offers"].as_array().context("offers")?;
-    let found = offers.iter().find(|candidate| candidate["offer_id"] == offer).context("the offer")?;
+    let found = offers
+        .iter()
+        .find(|candidate| candidate["offer_id"] == offer)
+        .context("the offer")?;
     found["mean"].as_f64().context("a mean")
 }
 
 fn text(json: &Value, field: &str) -> anyhow::Result<String> {
-    json[field].as_str().map(str::to_owned).with_context(|| format!("the answer has a {field}"))
+    json[field]
+        .as_str()
+        .map(str::to_owned)
+        .with_context(|| format!("the answer has a {field}"))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -230,10 +369,22 @@ impl Teller<'_> {
         credential: bool,
     ) -> anyhow::Result<()> {
         self.step += 1;
-        let method = if verb == "GET" || (verb == "POST" && body.is_some()) { String::new() } else { format!(" -X {verb}") };
-        let bearer = if credential { " -H \"authorization: Bearer $TOKEN\"" } else { "" };
+        let method = if verb == "GET" || (verb == "POST" && body.is_some()) {
+            String::new()
+        } else {
+            format!(" -X {verb}")
+        };
+        let bearer = if credential {
+            " -H \"authorization: Bearer $TOKEN\""
+        } else {
+            ""
+        };
         let data = body.map(|json| format!(" --json '{json}'")).unwrap_or_default();
-        writeln!(self.out, "\n{}. {title}\n   $ curl -s{method}{bearer} {}{path}{data}", self.step, self.base)?;
+        writeln!(
+            self.out,
+            "\n{}. {title}\n   $ curl -s{method}{bearer} {}{path}{data}",
+            self.step, self.base
+        )?;
         Ok(())
     }
 

@@ -20,7 +20,11 @@ impl Urls {
         let service = settings.secret("DATABASE_URL")?;
         let owner = settings.secret("DATABASE_OWNER_URL");
         let has_owner = owner.is_some();
-        Some(Self { owner: owner.unwrap_or_else(|| service.clone()), service, has_owner })
+        Some(Self {
+            owner: owner.unwrap_or_else(|| service.clone()),
+            service,
+            has_owner,
+        })
     }
 }
 
@@ -42,15 +46,26 @@ pub async fn migrate(urls: &Urls) -> Result<Vec<String>, DatabaseError> {
 /// # Errors
 /// No connection.
 pub async fn connect(urls: &Urls, settings: &Settings) -> Result<Database, DatabaseError> {
-    let size = settings.integer("PG_POOL_MAX").and_then(|size| usize::try_from(size).ok());
+    let size = settings
+        .integer("PG_POOL_MAX")
+        .and_then(|size| usize::try_from(size).ok());
     let defaults = PoolOptions::default();
-    Database::connect(&urls.service, PoolOptions { max_size: size.unwrap_or(defaults.max_size), ..defaults }).await
+    Database::connect(
+        &urls.service,
+        PoolOptions {
+            max_size: size.unwrap_or(defaults.max_size),
+            ..defaults
+        },
+    )
+    .await
 }
 
 /// Migrates, connects and checks. Production does not start on a finding, and migrates only where the owner of the
 /// tables is named: its services cannot and need not. Elsewhere a finding is a warning.
 pub(super) async fn open(settings: &Settings) -> Result<Option<Database>, Failure> {
-    let Some(urls) = Urls::from_settings(settings) else { return Ok(None) };
+    let Some(urls) = Urls::from_settings(settings) else {
+        return Ok(None);
+    };
     let unusable = |error: DatabaseError| anyhow::Error::new(error).context("open the database");
     if urls.has_owner || settings.tier() != Tier::Production {
         let applied = migrate(&urls).await.map_err(unusable)?;
@@ -62,7 +77,10 @@ pub(super) async fn open(settings: &Settings) -> Result<Option<Database>, Failur
         tracing::warn!(%finding, "the database does not keep tenants apart by itself");
     }
     if settings.tier() == Tier::Production && !findings.is_empty() {
-        let message = format!("production needs a role that row-level security binds: {}", findings[0]);
+        let message = format!(
+            "production needs a role that row-level security binds: {}",
+            findings[0]
+        );
         return Err(Failure::setting("DATABASE_URL", message));
     }
     Ok(Some(database))

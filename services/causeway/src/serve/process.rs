@@ -9,7 +9,8 @@ use anyhow::Context as _;
 use causeway_contracts::DESCRIPTOR_SET;
 use causeway_crypto::{AccessTokenKey, ServiceTokenKeys};
 use causeway_mesh::{
-    Background, Drain, DrainReport, Guard, GuardOptions, Health, Listener, Mesh, Service, ServiceIdentity, far, near,
+    Background, Drain, DrainReport, Guard, GuardOptions, Health, Listener, Mesh, Service, ServiceIdentity,
+    far, near,
 };
 use causeway_settings::{Problem, Settings, Tier};
 
@@ -80,12 +81,21 @@ impl Running {
 /// # Errors
 /// Every setting that is wrong, or what could not be started.
 pub async fn start(options: Options) -> Result<Running, Failure> {
-    let Options { settings, roles, metrics, bind } = options;
+    let Options {
+        settings,
+        roles,
+        metrics,
+        bind,
+    } = options;
     announce(&settings, &roles);
     let secrets = Secrets::read(&settings, &roles)?;
     let links = far_links(&settings, &roles)?;
     let mut configs = services::Configs::read(&settings, &roles)?;
-    let database = if roles.has(Role::Auth) || roles.has(Role::Tenancy) { database::open(&settings).await? } else { None };
+    let database = if roles.has(Role::Auth) || roles.has(Role::Tenancy) {
+        database::open(&settings).await?
+    } else {
+        None
+    };
 
     let drain = Drain::new(seconds(&settings, "SHUTDOWN_GRACE_SECONDS", 25));
     let mesh = Mesh::new(ServiceIdentity::new("gateway", Arc::new(secrets.keys())));
@@ -96,20 +106,31 @@ pub async fn start(options: Options) -> Result<Running, Failure> {
     let services = services::start(configs, &mesh, database).await?;
     let guard = guarded(services, &settings, secrets, &mesh, &drain).await?;
 
-    let mut running = Running { gateway: None, mesh: None, admin: SocketAddr::from(([127, 0, 0, 1], 0)), drain };
+    let mut running = Running {
+        gateway: None,
+        mesh: None,
+        admin: SocketAddr::from(([127, 0, 0, 1], 0)),
+        drain,
+    };
     if roles.has_service() && !roles.is_all() {
         let listener = listen(&settings, "MESH_LISTEN_ADDR", None, bind.mesh).await?;
         running.mesh = Some(listener.address());
-        running.drain.listener(listener.serve(guard, running.drain.requests.clone()));
+        running
+            .drain
+            .listener(listener.serve(guard, running.drain.requests.clone()));
     }
     let listener = listen(&settings, "ADMIN_PORT", Some("ADMIN_ADDR"), bind.admin).await?;
     running.admin = listener.address();
-    running.drain.listener(listener.serve(admin::service(metrics), running.drain.requests.clone()));
+    running
+        .drain
+        .listener(listener.serve(admin::service(metrics), running.drain.requests.clone()));
     if let Some(config) = gateway_config {
         let router = gateway(config, &settings, mesh, &running.drain).await?;
         let listener = listen(&settings, "PORT", Some("BIND_ADDR"), bind.gateway).await?;
         running.gateway = Some(listener.address());
-        running.drain.listener(listener.serve(as_service(router), running.drain.requests.clone()));
+        running
+            .drain
+            .listener(listener.serve(as_service(router), running.drain.requests.clone()));
     }
     tracing::info!(roles = %roles, gateway = ?running.gateway, mesh = ?running.mesh, admin = %running.admin, "serving");
     Ok(running)
@@ -129,7 +150,10 @@ fn announce(settings: &Settings, roles: &Roles) {
         .map(Role::name)
         .collect();
     if settings.secret("DATABASE_URL").is_some() && !volatile.is_empty() {
-        tracing::warn!(services = volatile.join(","), "these services keep their data in memory in this release");
+        tracing::warn!(
+            services = volatile.join(","),
+            "these services keep their data in memory in this release"
+        );
     }
 }
 
@@ -146,14 +170,23 @@ impl Secrets {
         let current = settings.secret("INTERNAL_SERVICE_SECRET");
         if !roles.is_all() {
             let mut missing = |name: &str, why: &str| {
-                problems.push(Problem { setting: name.to_owned(), message: why.to_owned() });
+                problems.push(Problem {
+                    setting: name.to_owned(),
+                    message: why.to_owned(),
+                });
             };
             if current.is_none() {
-                missing("INTERNAL_SERVICE_SECRET", "is needed by services in processes of their own");
+                missing(
+                    "INTERNAL_SERVICE_SECRET",
+                    "is needed by services in processes of their own",
+                );
             }
             let stateful = roles.has_service();
             if stateful && settings.secret("DATABASE_URL").is_none() {
-                missing("DATABASE_URL", "is needed by services in processes of their own: memory is not shared");
+                missing(
+                    "DATABASE_URL",
+                    "is needed by services in processes of their own: memory is not shared",
+                );
             }
         }
         if !problems.is_empty() {
@@ -176,7 +209,9 @@ fn far_links(settings: &Settings, roles: &Roles) -> Result<Vec<(&'static str, ht
     let mut problems = Vec::new();
     let mut links = Vec::new();
     for role in Role::ALL.into_iter().filter(|role| !roles.has(*role)) {
-        let Some(setting) = role.address_setting() else { continue };
+        let Some(setting) = role.address_setting() else {
+            continue;
+        };
         let message = match settings.text(setting).map(|text| text.parse::<http::Uri>()) {
             Some(Ok(uri)) if uri.scheme_str() == Some("http") && uri.host().is_some() => {
                 links.push((role.name(), uri));
@@ -185,9 +220,16 @@ fn far_links(settings: &Settings, roles: &Roles) -> Result<Vec<(&'static str, ht
             Some(_) => "must be http://host:port",
             None => "is needed: the service does not run in this process",
         };
-        problems.push(Problem { setting: setting.to_owned(), message: message.to_owned() });
+        problems.push(Problem {
+            setting: setting.to_owned(),
+            message: message.to_owned(),
+        });
     }
-    if problems.is_empty() { Ok(links) } else { Err(Failure::Configuration(problems)) }
+    if problems.is_empty() {
+        Ok(links)
+    } else {
+        Err(Failure::Configuration(problems))
+    }
 }
 
 /// Puts the services behind one guard, links them near, and starts their background work and health.
@@ -214,7 +256,10 @@ async fn guarded(
         routes,
         GuardOptions {
             identity: mesh.identity().clone(),
-            secrets: [Some(secrets.current), secrets.previous].into_iter().flatten().collect(),
+            secrets: [Some(secrets.current), secrets.previous]
+                .into_iter()
+                .flatten()
+                .collect(),
             open_reflection: settings.tier() != Tier::Production,
             max_in_flight: MAX_IN_FLIGHT,
         },
@@ -228,7 +273,9 @@ async fn guarded(
 
 /// Adds the RPCs of a service. Only the RPCs: the fallback stays the first router's.
 fn merged(routes: Routes, more: Routes) -> Routes {
-    let router = routes.into_axum_router().merge(more.into_axum_router().reset_fallback());
+    let router = routes
+        .into_axum_router()
+        .merge(more.into_axum_router().reset_fallback());
     Routes::from(router)
 }
 
@@ -236,7 +283,11 @@ fn background(drain: &Drain, name: &'static str, work: Background) {
     drain.worker(name, work(drain.workers.clone()));
 }
 
-async fn report_health(reporter: HealthReporter, readiness: Vec<(&'static str, causeway_mesh::Readiness)>, drain: &Drain) {
+async fn report_health(
+    reporter: HealthReporter,
+    readiness: Vec<(&'static str, causeway_mesh::Readiness)>,
+    drain: &Drain,
+) {
     let health = Health::new(reporter, readiness);
     health.check().await;
     drain.worker("health", health.run(drain.requests.clone()));
@@ -253,11 +304,18 @@ async fn gateway(
     report_health(reporter, Vec::new(), drain).await;
     let own = Routes::new(health).add_service(reflection()?);
     let Some(secret) = settings.secret("JWT_SIGNING_SECRET") else {
-        return Err(Failure::setting("JWT_SIGNING_SECRET", "is needed to verify access tokens"));
+        return Err(Failure::setting(
+            "JWT_SIGNING_SECRET",
+            "is needed to verify access tokens",
+        ));
     };
     let minutes = settings.integer("AUTH_ACCESS_TOKEN_TTL_MINUTES").unwrap_or(15);
-    let access = AccessTokenKey::new(&secret, settings.text("AUTH_JWT_ISSUER"), settings.text("AUTH_JWT_AUDIENCE"))
-        .with_max_lifetime(TimeDelta::minutes(minutes));
+    let access = AccessTokenKey::new(
+        &secret,
+        settings.text("AUTH_JWT_ISSUER"),
+        settings.text("AUTH_JWT_AUDIENCE"),
+    )
+    .with_max_lifetime(TimeDelta::minutes(minutes));
     Ok(causeway_gateway::router(config, mesh, access, own))
 }
 
@@ -274,8 +332,13 @@ fn reflection() -> Result<
 /// The router with the body type of the listener.
 fn as_service(
     router: axum::Router,
-) -> impl tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + Sync {
-    tower::ServiceBuilder::new().map_response(|response: Response<axum::body::Body>| response.map(Body::new)).service(router)
+) -> impl tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
++ Clone
++ Send
++ Sync {
+    tower::ServiceBuilder::new()
+        .map_response(|response: Response<axum::body::Body>| response.map(Body::new))
+        .service(router)
 }
 
 /// Binds the address that a setting names: host and port in one, or the port beside a setting with the host.
@@ -298,11 +361,16 @@ fn address(settings: &Settings, name: &str, host: Option<&str>) -> Option<Socket
     let text = settings.text(name)?;
     match host {
         None => text.parse().ok(),
-        Some(host) => Some(SocketAddr::new(settings.text(host)?.parse().ok()?, text.parse().ok()?)),
+        Some(host) => Some(SocketAddr::new(
+            settings.text(host)?.parse().ok()?,
+            text.parse().ok()?,
+        )),
     }
 }
 
 fn seconds(settings: &Settings, name: &str, default: u64) -> Duration {
-    let seconds = settings.integer(name).and_then(|number| u64::try_from(number).ok());
+    let seconds = settings
+        .integer(name)
+        .and_then(|number| u64::try_from(number).ok());
     Duration::from_secs(seconds.unwrap_or(default))
 }

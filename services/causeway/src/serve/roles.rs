@@ -25,7 +25,14 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 6] = [Self::Gateway, Self::Auth, Self::Tenancy, Self::Llm, Self::Scoring, Self::Audit];
+    pub const ALL: [Self; 6] = [
+        Self::Gateway,
+        Self::Auth,
+        Self::Tenancy,
+        Self::Llm,
+        Self::Scoring,
+        Self::Audit,
+    ];
 
     /// The name on the command line and in the mesh.
     pub const fn name(self) -> &'static str {

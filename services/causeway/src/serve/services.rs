@@ -22,14 +22,48 @@ impl Configs {
     pub(super) fn read(settings: &Settings, roles: &Roles) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let configs = Self {
-            auth: one(roles.has(Role::Auth), settings, causeway_auth::Config::from_settings, &mut problems),
-            tenancy: one(roles.has(Role::Tenancy), settings, causeway_tenancy::Config::from_settings, &mut problems),
-            llm: one(roles.has(Role::Llm), settings, causeway_llm::Config::from_settings, &mut problems),
-            scoring: one(roles.has(Role::Scoring), settings, causeway_scoring::Config::from_settings, &mut problems),
-            audit: one(roles.has(Role::Audit), settings, causeway_audit::Config::from_settings, &mut problems),
-            gateway: one(roles.has(Role::Gateway), settings, causeway_gateway::Config::from_settings, &mut problems),
+            auth: one(
+                roles.has(Role::Auth),
+                settings,
+                causeway_auth::Config::from_settings,
+                &mut problems,
+            ),
+            tenancy: one(
+                roles.has(Role::Tenancy),
+                settings,
+                causeway_tenancy::Config::from_settings,
+                &mut problems,
+            ),
+            llm: one(
+                roles.has(Role::Llm),
+                settings,
+                causeway_llm::Config::from_settings,
+                &mut problems,
+            ),
+            scoring: one(
+                roles.has(Role::Scoring),
+                settings,
+                causeway_scoring::Config::from_settings,
+                &mut problems,
+            ),
+            audit: one(
+                roles.has(Role::Audit),
+                settings,
+                causeway_audit::Config::from_settings,
+                &mut problems,
+            ),
+            gateway: one(
+                roles.has(Role::Gateway),
+                settings,
+                causeway_gateway::Config::from_settings,
+                &mut problems,
+            ),
         };
-        if problems.is_empty() { Ok(configs) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(configs)
+        } else {
+            Err(problems)
+        }
     }
 }
 
@@ -42,31 +76,61 @@ fn one<T>(
     if !here {
         return None;
     }
-    read(settings).map_err(|mut found| problems.append(&mut found)).ok()
+    read(settings)
+        .map_err(|mut found| problems.append(&mut found))
+        .ok()
 }
 
 /// Starts them. The order does not matter: links are looked up when a call is made.
-pub(super) async fn start(configs: Configs, mesh: &Mesh, database: Option<Database>) -> Result<Vec<Service>, Failure> {
+pub(super) async fn start(
+    configs: Configs,
+    mesh: &Mesh,
+    database: Option<Database>,
+) -> Result<Vec<Service>, Failure> {
     let mut services = Vec::new();
     if let Some(config) = configs.audit {
-        let parts = causeway_audit::Parts { mesh: mesh.named("audit") };
-        services.push(causeway_audit::start(config, parts).await.context("start audit")?);
+        let parts = causeway_audit::Parts {
+            mesh: mesh.named("audit"),
+        };
+        services.push(
+            causeway_audit::start(config, parts)
+                .await
+                .context("start audit")?,
+        );
     }
     if let Some(config) = configs.tenancy {
-        let parts = causeway_tenancy::Parts { mesh: mesh.named("tenancy"), database: database.clone() };
-        services.push(causeway_tenancy::start(config, parts).await.context("start tenancy")?);
+        let parts = causeway_tenancy::Parts {
+            mesh: mesh.named("tenancy"),
+            database: database.clone(),
+        };
+        services.push(
+            causeway_tenancy::start(config, parts)
+                .await
+                .context("start tenancy")?,
+        );
     }
     if let Some(config) = configs.auth {
-        let parts = causeway_auth::Parts { mesh: mesh.named("auth"), database };
+        let parts = causeway_auth::Parts {
+            mesh: mesh.named("auth"),
+            database,
+        };
         services.push(causeway_auth::start(config, parts).await.context("start auth")?);
     }
     if let Some(config) = configs.llm {
-        let parts = causeway_llm::Parts { mesh: mesh.named("llm") };
+        let parts = causeway_llm::Parts {
+            mesh: mesh.named("llm"),
+        };
         services.push(causeway_llm::start(config, parts).await.context("start llm")?);
     }
     if let Some(config) = configs.scoring {
-        let parts = causeway_scoring::Parts { mesh: mesh.named("scoring") };
-        services.push(causeway_scoring::start(config, parts).await.context("start scoring")?);
+        let parts = causeway_scoring::Parts {
+            mesh: mesh.named("scoring"),
+        };
+        services.push(
+            causeway_scoring::start(config, parts)
+                .await
+                .context("start scoring")?,
+        );
     }
     Ok(services)
 }

@@ -18,27 +18,51 @@ const PATIENCE: Duration = Duration::from_secs(120);
 async fn run(name: &str, environment: &[(&str, &str)]) -> Option<Value> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/clients.sh");
     let mut command = Command::new("bash");
-    command.args([script, "run", name]).stdin(Stdio::null()).kill_on_drop(true);
-    environment.iter().for_each(|(key, value)| drop(command.env(key, value)));
-    let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("in time").expect("bash runs");
-    let [printed, complaints] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    command
+        .args([script, "run", name])
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    environment
+        .iter()
+        .for_each(|(key, value)| drop(command.env(key, value)));
+    let output = tokio::time::timeout(PATIENCE, command.output())
+        .await
+        .expect("in time")
+        .expect("bash runs");
+    let [printed, complaints] =
+        [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     if output.status.code() == Some(NOT_INSTALLED) {
-        assert!(std::env::var_os("CAUSEWAY_TEST_CLIENTS").is_none(), "{complaints}");
+        assert!(
+            std::env::var_os("CAUSEWAY_TEST_CLIENTS").is_none(),
+            "{complaints}"
+        );
         eprintln!("skipped: {complaints}");
         return None;
     }
     assert!(output.status.success(), "{name} failed:\n{printed}\n{complaints}");
     let last = printed.trim_end().lines().last().unwrap_or_default();
-    Some(serde_json::from_str(last).or_else(|_| serde_json::from_str(&printed)).unwrap_or(Value::Null))
+    Some(
+        serde_json::from_str(last)
+            .or_else(|_| serde_json::from_str(&printed))
+            .unwrap_or(Value::Null),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_openai_sdk_is_answered() {
     let mesh = Mesh::start().await;
     let account = mesh.account("sdk").await;
-    let token = account.client.post("/v1/tokens", serde_json::json!({"name": "sdk"})).await.json(200);
+    let token = account
+        .client
+        .post("/v1/tokens", serde_json::json!({"name": "sdk"}))
+        .await
+        .json(200);
     let secret = text(&token, "secret");
-    run("openai_sdk", &[("CAUSEWAY_URL", &mesh.base), ("CAUSEWAY_TOKEN", &secret)]).await;
+    run(
+        "openai_sdk",
+        &[("CAUSEWAY_URL", &mesh.base), ("CAUSEWAY_TOKEN", &secret)],
+    )
+    .await;
     mesh.end().await;
 }
 
@@ -56,8 +80,11 @@ async fn the_official_openai_sdk_reaches_a_real_upstream() {
     ])
     .await;
     let account = mesh.account("sdk").await;
-    let environment =
-        [("CAUSEWAY_URL", mesh.base.as_str()), ("CAUSEWAY_TOKEN", &account.access_token), ("CAUSEWAY_EXPECT", "forty")];
+    let environment = [
+        ("CAUSEWAY_URL", mesh.base.as_str()),
+        ("CAUSEWAY_TOKEN", &account.access_token),
+        ("CAUSEWAY_EXPECT", "forty"),
+    ];
     run("openai_sdk", &environment).await;
     mesh.end().await;
 }
@@ -80,6 +107,10 @@ async fn buf_curl_tells_the_story_by_reflection() {
 async fn connect_web_tells_the_story_in_a_browser() {
     let origin = "http://127.0.0.1:38471";
     let mesh = Mesh::with(&[("CORS_ALLOWED_ORIGINS", origin)]).await;
-    run("connect_web", &[("CAUSEWAY_URL", &mesh.base), ("CAUSEWAY_ORIGIN", origin)]).await;
+    run(
+        "connect_web",
+        &[("CAUSEWAY_URL", &mesh.base), ("CAUSEWAY_ORIGIN", origin)],
+    )
+    .await;
     mesh.end().await;
 }

@@ -20,14 +20,22 @@ async fn raw(mesh: &Mesh, bytes: &[u8]) -> String {
 }
 
 fn status(answer: &str) -> u16 {
-    answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default()
+    answer
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_from_outside_change_nothing() {
     let mesh = Mesh::start().await;
     let (own, other) = (mesh.account("own").await, mesh.account("other").await);
-    other.client.put("/v1/secrets/s", json!({"kind": "custom", "value": "v"})).await.json(200);
+    other
+        .client
+        .put("/v1/secrets/s", json!({"kind": "custom", "value": "v"}))
+        .await
+        .json(200);
     let caller = json!({"kind": "user", "id": other.user_id, "workspace": other.workspace_id,
         "permissions": ["secrets.read"], "roles": ["owner"], "credential_id": "", "mfa": true});
     let forged = [
@@ -42,8 +50,16 @@ async fn headers_from_outside_change_nothing() {
         let secrets = own.client.header(name, value).get("/v1/secrets").await.json(200);
         assert_eq!(secrets["secrets"], json!([]), "{name}");
         let me = own.client.header(name, value).get("/v1/me").await.json(200);
-        assert_eq!(me["principal"]["workspace_id"], own.workspace_id.as_str(), "{name}");
-        assert_eq!(mesh.anonymous().header(name, value).get("/v1/me").await.status, 401, "{name}");
+        assert_eq!(
+            me["principal"]["workspace_id"],
+            own.workspace_id.as_str(),
+            "{name}"
+        );
+        assert_eq!(
+            mesh.anonymous().header(name, value).get("/v1/me").await.status,
+            401,
+            "{name}"
+        );
     }
     mesh.end().await;
 }
@@ -52,9 +68,19 @@ async fn headers_from_outside_change_nothing() {
 async fn paths_with_two_readings_are_refused() {
     let mesh = Mesh::start().await;
     let account = mesh.account("paths").await;
-    for path in ["//v1/me", "/v1//me", "/v1/%2e%2e/v1/me", "/v1/me;a=b", "/v1/secrets/a%2fb", "/v1/%ff", "/v1/me%00"] {
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n", account.access_token);
+    for path in [
+        "//v1/me",
+        "/v1//me",
+        "/v1/%2e%2e/v1/me",
+        "/v1/me;a=b",
+        "/v1/secrets/a%2fb",
+        "/v1/%ff",
+        "/v1/me%00",
+    ] {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n",
+            account.access_token
+        );
         let answer = raw(&mesh, request.as_bytes()).await;
         assert_eq!(status(&answer), 400, "{path}: {answer}");
     }
@@ -65,10 +91,17 @@ async fn paths_with_two_readings_are_refused() {
 async fn sizes_are_bounded() {
     let mesh = Mesh::start().await;
     let account = mesh.account("sizes").await;
-    let huge = format!("GET /v1/me HTTP/1.1\r\nhost: x\r\nx-huge: {}\r\nconnection: close\r\n\r\n", "a".repeat(1 << 20));
+    let huge = format!(
+        "GET /v1/me HTTP/1.1\r\nhost: x\r\nx-huge: {}\r\nconnection: close\r\n\r\n",
+        "a".repeat(1 << 20)
+    );
     let answer = raw(&mesh, huge.as_bytes()).await;
     assert!(answer.is_empty() || status(&answer) == 431, "{answer}");
-    let large = account.client.header("x-large", &"a".repeat(40 << 10)).get("/v1/me").await;
+    let large = account
+        .client
+        .header("x-large", &"a".repeat(40 << 10))
+        .get("/v1/me")
+        .await;
     assert_eq!(large.reason(431), "HEADERS_TOO_LARGE");
 
     let announced = format!(
@@ -100,15 +133,39 @@ async fn bodies_that_cannot_be_read_name_what_is_wrong() {
     let mesh = Mesh::start().await;
     let account = mesh.account("bodies").await;
     let client = &account.client;
-    let field = |answer: crate::http::Answer| answer.json(400)["violations"][0]["field"].as_str().unwrap_or_default().to_owned();
+    let field = |answer: crate::http::Answer| {
+        answer.json(400)["violations"][0]["field"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
     let json = Some("application/json");
-    assert_eq!(field(client.send("POST", "/v1/tokens", r#"{"name":"#, json).await), "body");
-    assert_eq!(field(client.send("POST", "/v1/tokens", "[1]", json).await), "body");
-    assert_eq!(field(client.send("POST", "/v1/tokens", r#"{"name":5}"#, json).await), "name");
-    assert_eq!(field(client.send("POST", "/v1/tokens", r#"{"nmae":"a"}"#, json).await), "nmae");
+    assert_eq!(
+        field(client.send("POST", "/v1/tokens", r#"{"name":"#, json).await),
+        "body"
+    );
+    assert_eq!(
+        field(client.send("POST", "/v1/tokens", "[1]", json).await),
+        "body"
+    );
+    assert_eq!(
+        field(client.send("POST", "/v1/tokens", r#"{"name":5}"#, json).await),
+        "name"
+    );
+    assert_eq!(
+        field(client.send("POST", "/v1/tokens", r#"{"nmae":"a"}"#, json).await),
+        "nmae"
+    );
     assert_eq!(field(client.get("/v1/secrets?colour=red").await), "colour");
     assert_eq!(field(client.get("/v1/secrets?page_size=many").await), "page_size");
-    let text = client.send("POST", "/v1/tokens", "name=a", Some("application/x-www-form-urlencoded")).await;
+    let text = client
+        .send(
+            "POST",
+            "/v1/tokens",
+            "name=a",
+            Some("application/x-www-form-urlencoded"),
+        )
+        .await;
     assert_eq!(text.reason(415), "UNSUPPORTED_MEDIA_TYPE");
     let request = format!(
         "POST /v1/tokens HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
@@ -130,17 +187,45 @@ async fn cut_messages_are_refused_in_the_words_of_the_surface() {
     let path = "/causeway.auth.v1.AuthService/CreateToken";
     // A frame that announces nine bytes and has two; none at all; bytes that are no message.
     for body in ["\0\0\0\0\x09ab", "", "\0\0", "\0\0\0\0\x02\x0a\x7f"] {
-        for kind in ["application/grpc-web+proto", "application/grpc-web", "application/grpc"] {
-            let answer = account.client.header("te", "trailers").send("POST", path, body, Some(kind)).await;
+        for kind in [
+            "application/grpc-web+proto",
+            "application/grpc-web",
+            "application/grpc",
+        ] {
+            let answer = account
+                .client
+                .header("te", "trailers")
+                .send("POST", path, body, Some(kind))
+                .await;
             let code = match answer.header("grpc-status") {
-                "" => answer.body.split("grpc-status:").nth(1).map(|rest| rest.trim_start()[..1].to_owned()).unwrap_or_default(),
+                "" => answer
+                    .body
+                    .split("grpc-status:")
+                    .nth(1)
+                    .map(|rest| rest.trim_start()[..1].to_owned())
+                    .unwrap_or_default(),
                 code => code.to_owned(),
             };
-            assert_eq!((answer.status.as_u16(), code.as_str()), (200, "3"), "{kind} {body:?}: {answer:?}");
+            assert_eq!(
+                (answer.status.as_u16(), code.as_str()),
+                (200, "3"),
+                "{kind} {body:?}: {answer:?}"
+            );
         }
     }
-    let text = account.client.send("POST", path, "!!!not base64!!!", Some("application/grpc-web-text")).await;
-    assert!(!text.header("grpc-status").is_empty() || text.body.len() < 1000, "{text:?}");
+    let text = account
+        .client
+        .send(
+            "POST",
+            path,
+            "!!!not base64!!!",
+            Some("application/grpc-web-text"),
+        )
+        .await;
+    assert!(
+        !text.header("grpc-status").is_empty() || text.body.len() < 1000,
+        "{text:?}"
+    );
     mesh.end().await;
 }
 
@@ -170,7 +255,14 @@ async fn credentials_of_other_kinds_are_refused_alike() {
     let mut tampered = account.access_token.clone();
     tampered.replace_range(tampered.len() - 4.., "AAAA");
     let none = "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.e30.";
-    let bad = [tampered, none.to_owned(), "cw_pat_notatoken".to_owned(), Uuid::new_v4().to_string(), String::new(), "a.b.c".to_owned()];
+    let bad = [
+        tampered,
+        none.to_owned(),
+        "cw_pat_notatoken".to_owned(),
+        Uuid::new_v4().to_string(),
+        String::new(),
+        "a.b.c".to_owned(),
+    ];
     let mut answers: Vec<Value> = Vec::new();
     for token in bad {
         let mut problem = mesh.anonymous().bearer(&token).get("/v1/me").await.json(401);

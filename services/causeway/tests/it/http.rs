@@ -25,7 +25,11 @@ pub(crate) struct Answer {
 
 impl Client {
     pub(crate) fn new(base: &str) -> Self {
-        Self { egress: Egress::new(EgressOptions::default()), base: base.to_owned(), headers: Vec::new() }
+        Self {
+            egress: Egress::new(EgressOptions::default()),
+            base: base.to_owned(),
+            headers: Vec::new(),
+        }
     }
 
     /// The same client with one more header.
@@ -51,16 +55,20 @@ impl Client {
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
-        self.send("POST", path, &body.to_string(), Some("application/json")).await
+        self.send("POST", path, &body.to_string(), Some("application/json"))
+            .await
     }
 
     pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
-        self.send("PUT", path, &body.to_string(), Some("application/json")).await
+        self.send("PUT", path, &body.to_string(), Some("application/json"))
+            .await
     }
 
     /// Any request, with its answer read whole.
     pub(crate) async fn send(&self, verb: &str, path: &str, body: &str, kind: Option<&str>) -> Answer {
-        self.try_send(verb, path, body, kind).await.unwrap_or_else(|error| panic!("{verb} {path}: {error:?}"))
+        self.try_send(verb, path, body, kind)
+            .await
+            .unwrap_or_else(|error| panic!("{verb} {path}: {error:?}"))
     }
 
     /// Any request, if it was answered.
@@ -71,7 +79,9 @@ impl Client {
         body: &str,
         kind: Option<&str>,
     ) -> Result<Answer, causeway_egress::EgressError> {
-        let mut request = Request::builder().method(verb).uri(format!("{}{path}", self.base));
+        let mut request = Request::builder()
+            .method(verb)
+            .uri(format!("{}{path}", self.base));
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
@@ -82,7 +92,11 @@ impl Client {
         let response = self.egress.send(request, Duration::from_secs(30)).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = response.into_body().collect(64 << 20).await?;
-        Ok(Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
+        Ok(Answer {
+            status,
+            headers,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        })
     }
 }
 
@@ -98,10 +112,17 @@ impl Answer {
     #[track_caller]
     pub(crate) fn reason(&self, status: u16) -> String {
         let json = self.json(status);
-        json["reason"].as_str().or_else(|| json["error"]["code"].as_str()).unwrap_or_default().to_owned()
+        json["reason"]
+            .as_str()
+            .or_else(|| json["error"]["code"].as_str())
+            .unwrap_or_default()
+            .to_owned()
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 }

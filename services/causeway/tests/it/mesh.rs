@@ -45,18 +45,37 @@ impl Mesh {
     /// The same with more settings.
     pub(crate) async fn with(more: &[(&str, &str)]) -> Self {
         let mut pairs = vec![("NODE_ENV", "test"), ("JWT_SIGNING_SECRET", SIGNING_SECRET)];
-        if !more.iter().any(|(name, _)| name.contains("LLM") || name.contains("AI_")) {
+        if !more
+            .iter()
+            .any(|(name, _)| name.contains("LLM") || name.contains("AI_"))
+        {
             pairs.push(("USE_MOCK_LLM", "true"));
         }
         pairs.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
         pairs.extend_from_slice(more);
         let roles = Roles::all();
-        let settings = Settings::resolve(&Sources::from_pairs(pairs), &roles.owners()).expect("sound settings");
+        let settings =
+            Settings::resolve(&Sources::from_pairs(pairs), &roles.owners()).expect("sound settings");
         let local = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let bind = Bind { gateway: local, mesh: local, admin: local };
-        let running = start(Options { settings, roles, metrics: Arc::new(String::new), bind }).await.expect("it starts");
+        let bind = Bind {
+            gateway: local,
+            mesh: local,
+            admin: local,
+        };
+        let running = start(Options {
+            settings,
+            roles,
+            metrics: Arc::new(String::new),
+            bind,
+        })
+        .await
+        .expect("it starts");
         let address = running.gateway.expect("the gateway listens");
-        Self { base: format!("http://{address}"), address, running: Some(running) }
+        Self {
+            base: format!("http://{address}"),
+            address,
+            running: Some(running),
+        }
     }
 
     /// A client without a credential.
@@ -82,7 +101,10 @@ pub(crate) async fn account(client: &Client, name: &str) -> Account {
     let password = format!("correct horse {}", Uuid::new_v4());
     let body = json!({"email": email, "password": password, "workspace_name": name});
     let made = client.post("/auth/register", body).await.json(201);
-    let session = client.post("/auth/login", json!({"email": email, "password": password})).await.json(200);
+    let session = client
+        .post("/auth/login", json!({"email": email, "password": password}))
+        .await
+        .json(200);
     let access_token = text(&session, "access_token");
     Account {
         workspace_id: text(&made, "workspace_id"),
@@ -96,7 +118,10 @@ pub(crate) async fn account(client: &Client, name: &str) -> Account {
 
 /// A text field of an answer.
 pub(crate) fn text(json: &Value, field: &str) -> String {
-    json[field].as_str().unwrap_or_else(|| panic!("{field} in {json}")).to_owned()
+    json[field]
+        .as_str()
+        .unwrap_or_else(|| panic!("{field} in {json}"))
+        .to_owned()
 }
 
 /// An access token that auth did not make but would have.
@@ -116,5 +141,7 @@ pub(crate) fn access_token(workspace: WorkspaceId, roles: &[Role]) -> String {
         scope: String::new(),
         mfa: false,
     };
-    AccessTokenKey::new(&SecretString::from(SIGNING_SECRET), None, None).sign(&claims).expect("it is signed")
+    AccessTokenKey::new(&SecretString::from(SIGNING_SECRET), None, None)
+        .sign(&claims)
+        .expect("it is signed")
 }

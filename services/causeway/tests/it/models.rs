@@ -48,12 +48,20 @@ async fn a_whole_stream_ends_with_done() {
     let answer = account.client.post("/v1/chat/completions", chat(true)).await;
     assert_eq!(answer.status, 200);
     assert!(answer.header("content-type").starts_with("text/event-stream"));
-    let events: Vec<&str> = answer.body.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    let events: Vec<&str> = answer
+        .body
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .collect();
     assert_eq!(events.last(), Some(&"[DONE]"));
-    let chunks: Vec<Value> =
-        events[..events.len() - 1].iter().map(|event| serde_json::from_str(event).unwrap()).collect();
-    let text: String =
-        chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect();
+    let chunks: Vec<Value> = events[..events.len() - 1]
+        .iter()
+        .map(|event| serde_json::from_str(event).unwrap())
+        .collect();
+    let text: String = chunks
+        .iter()
+        .filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str())
+        .collect();
     assert_eq!(text, "hello");
     assert!(chunks.last().unwrap()["usage"]["total_tokens"].is_u64());
     mesh.end().await;
@@ -66,7 +74,12 @@ async fn a_broken_stream_never_says_done() {
     let (mesh, account) = mesh(&upstream).await;
     let answer = account.client.post("/v1/chat/completions", chat(true)).await;
     assert!(!answer.body.contains("[DONE]"), "{}", answer.body);
-    let last = answer.body.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().unwrap();
+    let last = answer
+        .body
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .next_back()
+        .unwrap();
     let last: Value = serde_json::from_str(last).unwrap();
     assert!(last["error"]["code"].is_string(), "{last}");
     mesh.end().await;
@@ -79,8 +92,15 @@ async fn an_unusable_pinned_provider_is_said_and_nothing_else() {
     let answer = account.client.get("/v1/llm/providers").await;
     assert!(!answer.body.contains("a-key-of-the-tests"));
     let providers = answer.json(200);
-    assert_eq!((&providers["selected_by"], &providers["providers"][0]["usable"]), (&json!("ai"), &json!(false)));
-    assert_eq!(providers["providers"].as_array().map(Vec::len), Some(1), "never the mock: {providers}");
+    assert_eq!(
+        (&providers["selected_by"], &providers["providers"][0]["usable"]),
+        (&json!("ai"), &json!(false))
+    );
+    assert_eq!(
+        providers["providers"].as_array().map(Vec::len),
+        Some(1),
+        "never the mock: {providers}"
+    );
     let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
     let error = account.client.post("/v1/chat/completions", body).await;
     assert_eq!(error.reason(424), "PROVIDER_UNAVAILABLE");

@@ -33,23 +33,36 @@ const SERVICES: [(&str, &str); 5] = [
 
 /// A port that was free a moment ago.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// The program with nothing in its environment but what is said.
 pub(crate) fn program(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
-    command.args(arguments).env_clear().stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     // Nothing that lies around in the working directory is read.
     command.current_dir(std::env::temp_dir());
-    environment.iter().for_each(|(name, value)| drop(command.env(name, value)));
+    environment
+        .iter()
+        .for_each(|(name, value)| drop(command.env(name, value)));
     command
 }
 
 /// Runs the program to its end.
 pub(crate) async fn output(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let output = program(arguments, environment).output();
-    tokio::time::timeout(PATIENCE, output).await.expect("it ends").expect("it runs")
+    tokio::time::timeout(PATIENCE, output)
+        .await
+        .expect("it ends")
+        .expect("it runs")
 }
 
 /// Waits until `path` answers 200.
@@ -57,18 +70,30 @@ async fn wait_for(base: &str, path: &str, status: u16) {
     let client = Client::new(base);
     let answered = async {
         loop {
-            if client.try_send("GET", path, "", None).await.is_ok_and(|answer| answer.status == status) {
+            if client
+                .try_send("GET", path, "", None)
+                .await
+                .is_ok_and(|answer| answer.status == status)
+            {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, answered).await.unwrap_or_else(|_| panic!("{path} never answered {status}"));
+    tokio::time::timeout(PATIENCE, answered)
+        .await
+        .unwrap_or_else(|_| panic!("{path} never answered {status}"));
 }
 
 fn terminate(child: &Child) {
     let id = child.id().expect("it runs").to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 /// One process with everything, and where it is.
@@ -80,11 +105,18 @@ pub(crate) struct Whole {
 impl Whole {
     pub(crate) async fn start(more: &[(&str, &str)], arguments: &[&str]) -> Self {
         let (port, admin) = (free_port().to_string(), free_port().to_string());
-        let mut environment = vec![("PORT", port.as_str()), ("ADMIN_PORT", &admin), ("BIND_ADDR", "127.0.0.1")];
+        let mut environment = vec![
+            ("PORT", port.as_str()),
+            ("ADMIN_PORT", &admin),
+            ("BIND_ADDR", "127.0.0.1"),
+        ];
         environment.extend_from_slice(more);
         let mut arguments = arguments.to_vec();
         arguments.push("serve");
-        let child = program(&arguments, &environment).stderr(Stdio::piped()).spawn().expect("it starts");
+        let child = program(&arguments, &environment)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
         let base = format!("http://127.0.0.1:{port}");
         let mut whole = Self { base, child };
         tokio::select! {
@@ -97,7 +129,13 @@ impl Whole {
     /// What it wrote, until it ends.
     pub(crate) async fn log(&mut self) -> String {
         let mut text = Vec::new();
-        self.child.stderr.take().expect("piped").read_to_end(&mut text).await.unwrap();
+        self.child
+            .stderr
+            .take()
+            .expect("piped")
+            .read_to_end(&mut text)
+            .await
+            .unwrap();
         String::from_utf8_lossy(&text).into_owned()
     }
 }
@@ -117,13 +155,19 @@ impl Fleet {
         let gateway = free_port();
         let mut children = Vec::new();
         for name in SERVICES.iter().map(|(name, _)| *name).chain(["gateway"]) {
-            let own = ports.iter().find(|(service, _)| *service == name).map_or(gateway, |(_, port)| *port);
+            let own = ports
+                .iter()
+                .find(|(service, _)| *service == name)
+                .map_or(gateway, |(_, port)| *port);
             let mut environment: Vec<(&str, String)> = vec![
                 ("NODE_ENV", "test".to_owned()),
                 ("JWT_SIGNING_SECRET", SIGNING_SECRET.to_owned()),
                 ("INTERNAL_SERVICE_SECRET", INTERNAL_SECRET.to_owned()),
                 ("DATABASE_URL", database.service_url().expose_secret().to_owned()),
-                ("DATABASE_OWNER_URL", database.owner_url().expose_secret().to_owned()),
+                (
+                    "DATABASE_OWNER_URL",
+                    database.owner_url().expose_secret().to_owned(),
+                ),
                 ("PG_POOL_MAX", "8".to_owned()),
                 ("USE_MOCK_LLM", "true".to_owned()),
                 ("BIND_ADDR", "127.0.0.1".to_owned()),
@@ -134,13 +178,26 @@ impl Fleet {
             for ((_, setting), (_, port)) in SERVICES.iter().zip(&ports) {
                 environment.push((setting, format!("http://127.0.0.1:{port}")));
             }
-            let environment: Vec<(&str, &str)> =
-                environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            children.push((name, program(&["serve", name], &environment).stderr(Stdio::null()).spawn().unwrap()));
+            let environment: Vec<(&str, &str)> = environment
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
+            children.push((
+                name,
+                program(&["serve", name], &environment)
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .unwrap(),
+            ));
         }
         let base = format!("http://127.0.0.1:{gateway}");
         wait_for(&base, "/ready", 200).await;
-        Some(Self { base, ports, children, _database: database })
+        Some(Self {
+            base,
+            ports,
+            children,
+            _database: database,
+        })
     }
 }
 
@@ -162,7 +219,9 @@ async fn direct(port: u16, path: &str, token: Option<&str>) -> Code {
     if let Some(token) = token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
     }
-    let empty = Body::new(http_body_util::Full::new(bytes::Bytes::from_static(&[0, 0, 0, 0, 0])));
+    let empty = Body::new(http_body_util::Full::new(bytes::Bytes::from_static(&[
+        0, 0, 0, 0, 0,
+    ])));
     let response = channel.oneshot(request.body(empty).unwrap()).await.unwrap();
     Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
 }
@@ -170,32 +229,70 @@ async fn direct(port: u16, path: &str, token: Option<&str>) -> Code {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_does_not_trust_the_gateway() {
     let Some(fleet) = Fleet::start().await else { return };
-    let secret = [("INTERNAL_SERVICE_SECRET", INTERNAL_SECRET), ("JWT_SIGNING_SECRET", SIGNING_SECRET)];
+    let secret = [
+        ("INTERNAL_SERVICE_SECRET", INTERNAL_SECRET),
+        ("JWT_SIGNING_SECRET", SIGNING_SECRET),
+    ];
     for (service, port) in &fleet.ports {
         let made = output(&["token", "service", "--for", service], &secret).await;
         let token = String::from_utf8(made.stdout).unwrap().trim().to_owned();
         for method in METHODS.iter().filter(|method| method.owner == *service) {
-            assert_eq!(direct(*port, method.path, None).await, Code::Unauthenticated, "{}", method.path);
-            assert_eq!(direct(*port, method.path, Some("a.b.c")).await, Code::Unauthenticated, "{}", method.path);
+            assert_eq!(
+                direct(*port, method.path, None).await,
+                Code::Unauthenticated,
+                "{}",
+                method.path
+            );
+            assert_eq!(
+                direct(*port, method.path, Some("a.b.c")).await,
+                Code::Unauthenticated,
+                "{}",
+                method.path
+            );
             if matches!(method.rule, Rule::Permission { .. }) {
-                assert_eq!(direct(*port, method.path, Some(&token)).await, Code::PermissionDenied, "{}", method.path);
+                assert_eq!(
+                    direct(*port, method.path, Some(&token)).await,
+                    Code::PermissionDenied,
+                    "{}",
+                    method.path
+                );
             }
             // A token for one service is nothing at another.
             let other = fleet.ports.iter().find(|(name, _)| name != service).unwrap().1;
-            let elsewhere = METHODS.iter().find(|method| fleet.ports.iter().any(|(name, port)| *port == other && *name == method.owner)).unwrap();
-            assert_eq!(direct(other, elsewhere.path, Some(&token)).await, Code::Unauthenticated);
+            let elsewhere = METHODS
+                .iter()
+                .find(|method| {
+                    fleet
+                        .ports
+                        .iter()
+                        .any(|(name, port)| *port == other && *name == method.owner)
+                })
+                .unwrap();
+            assert_eq!(
+                direct(other, elsewhere.path, Some(&token)).await,
+                Code::Unauthenticated
+            );
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readiness_names_a_service_that_is_away() {
-    let Some(mut fleet) = Fleet::start().await else { return };
-    let (_, child) = fleet.children.iter_mut().find(|(name, _)| *name == "scoring").unwrap();
+    let Some(mut fleet) = Fleet::start().await else {
+        return;
+    };
+    let (_, child) = fleet
+        .children
+        .iter_mut()
+        .find(|(name, _)| *name == "scoring")
+        .unwrap();
     child.kill().await.unwrap();
     wait_for(&fleet.base, "/ready", 503).await;
     let client = Client::new(&fleet.base);
-    assert_eq!(client.get("/ready").await.json(503)["not_serving"], json!(["scoring"]));
+    assert_eq!(
+        client.get("/ready").await.json(503)["not_serving"],
+        json!(["scoring"])
+    );
     assert_eq!(client.get("/health").await.status, 200);
     let account = account(&client, "away").await;
     let error = account.client.get("/v1/scoring/models").await;
@@ -214,8 +311,12 @@ async fn near_and_far_answer_alike() {
         let asked = vec![
             client.get("/v1/secrets").await,
             client.get("/v1/secrets/nothing").await,
-            client.put("/v1/secrets/s", json!({"kind": "nonsense", "value": ""})).await,
-            client.post("/v1/scoring/models", json!({"name": "", "kind": "magic"})).await,
+            client
+                .put("/v1/secrets/s", json!({"kind": "nonsense", "value": ""}))
+                .await,
+            client
+                .post("/v1/scoring/models", json!({"name": "", "kind": "magic"}))
+                .await,
             client.post("/v1/chat/completions", json!({"messages": []})).await,
             client.get("/v1/audit/proofs/inclusion?seq=99&size=100").await,
             client.get("/v1/workspaces/not-an-id").await,
@@ -250,7 +351,10 @@ async fn a_split_service_without_a_database_refuses_to_start() {
     assert!(String::from_utf8_lossy(&ended.stderr).contains("DATABASE_URL"));
     let ended = output(&["serve", "audit"], &[]).await;
     let text = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert!(text.contains("INTERNAL_SERVICE_SECRET") && text.contains("DATABASE_URL"), "all at once: {text}");
+    assert!(
+        text.contains("INTERNAL_SERVICE_SECRET") && text.contains("DATABASE_URL"),
+        "all at once: {text}"
+    );
     assert_eq!(output(&["serve", "nonsense"], &[]).await.status.code(), Some(2));
 }
 
@@ -258,15 +362,25 @@ async fn a_split_service_without_a_database_refuses_to_start() {
 async fn the_demo_tells_its_story_and_exits_0() {
     let ended = output(&["demo"], &[]).await;
     let text = String::from_utf8_lossy(&ended.stdout).into_owned();
-    assert!(ended.status.success(), "{text}\n{}", String::from_utf8_lossy(&ended.stderr));
-    assert!(text.contains("$ curl -s") && text.contains("can be proven"), "{text}");
+    assert!(
+        ended.status.success(),
+        "{text}\n{}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
+    assert!(
+        text.contains("$ curl -s") && text.contains("can be proven"),
+        "{text}"
+    );
 }
 
 /// Logs in again and again until the program is gone; answers how many answers it got, and what went wrong.
 async fn load(client: Client, body: Value, stop: CancellationToken) -> (usize, Vec<String>) {
     let (mut answered, mut lost) = (0, Vec::new());
     while !stop.is_cancelled() {
-        match client.try_send("POST", "/auth/login", &body.to_string(), Some("application/json")).await {
+        match client
+            .try_send("POST", "/auth/login", &body.to_string(), Some("application/json"))
+            .await
+        {
             Ok(answer) if answer.status == 200 || answer.status == 429 => answered += 1,
             Ok(answer) => lost.push(format!("{}: {}", answer.status, answer.body)),
             // Not accepted: nobody listens any more.
@@ -294,7 +408,9 @@ async fn sigterm_under_load_loses_no_request() {
     }
     let told = Instant::now();
     terminate(&whole.child);
-    let ended = tokio::time::timeout(Duration::from_secs(12), whole.child.wait()).await.expect("within its grace");
+    let ended = tokio::time::timeout(Duration::from_secs(12), whole.child.wait())
+        .await
+        .expect("within its grace");
     assert!(ended.unwrap().success());
     assert!(told.elapsed() < Duration::from_secs(10));
     stop.cancel();
@@ -309,27 +425,63 @@ async fn sigterm_under_load_loses_no_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_secret_is_in_the_log() {
     for format in ["json", "pretty"] {
-        let environment = [("NODE_ENV", "test"), ("LOG_LEVEL", "debug"), ("LOG_FORMAT", format), ("JWT_SIGNING_SECRET", SIGNING_SECRET)];
+        let environment = [
+            ("NODE_ENV", "test"),
+            ("LOG_LEVEL", "debug"),
+            ("LOG_FORMAT", format),
+            ("JWT_SIGNING_SECRET", SIGNING_SECRET),
+        ];
         let mut whole = Whole::start(&environment, &[]).await;
         let summary = tell(&whole.base, &mut Vec::new()).await.unwrap();
         let account = account(&Client::new(&whole.base), "silent").await;
         let client = &account.client;
-        client.put("/v1/secrets/s", json!({"kind": "custom", "value": "the-value-of-a-secret"})).await.json(200);
+        client
+            .put(
+                "/v1/secrets/s",
+                json!({"kind": "custom", "value": "the-value-of-a-secret"}),
+            )
+            .await
+            .json(200);
         client.post("/v1/secrets/s/reveal", json!({})).await.json(200);
         let said = json!({"model": "auto", "messages": [{"role": "user", "content": "a-private-question"}]});
         client.post("/v1/chat/completions", said).await.json(200);
         let wrong = json!({"email": account.email, "password": "a-wrong-password-of-a-person"});
-        Client::new(&whole.base).post("/auth/login", wrong).await.json(401);
-        Client::new(&whole.base).bearer("cw_pat_madeupmadeupmadeupmadeup").get("/v1/me").await.json(401);
-        client.send("POST", "/v1/tokens", r#"{"name":"a-broken-body"#, Some("application/json")).await.json(400);
+        Client::new(&whole.base)
+            .post("/auth/login", wrong)
+            .await
+            .json(401);
+        Client::new(&whole.base)
+            .bearer("cw_pat_madeupmadeupmadeupmadeup")
+            .get("/v1/me")
+            .await
+            .json(401);
+        client
+            .send(
+                "POST",
+                "/v1/tokens",
+                r#"{"name":"a-broken-body"#,
+                Some("application/json"),
+            )
+            .await
+            .json(400);
         terminate(&whole.child);
         let log = whole.log().await;
         assert!(log.contains("request"), "the log is there: {log}");
         let signature = account.access_token.rsplit('.').next().unwrap().to_owned();
         let secrets = [
-            summary.token.as_str(), &account.password, &account.access_token, &signature, &account.email, SIGNING_SECRET,
-            "the-value-of-a-secret", "a-private-question", "a-wrong-password-of-a-person", "cw_pat_madeup",
-            "a-broken-body", "Say hello to the auditor", "cw_pat_",
+            summary.token.as_str(),
+            &account.password,
+            &account.access_token,
+            &signature,
+            &account.email,
+            SIGNING_SECRET,
+            "the-value-of-a-secret",
+            "a-private-question",
+            "a-wrong-password-of-a-person",
+            "cw_pat_madeup",
+            "a-broken-body",
+            "Say hello to the auditor",
+            "cw_pat_",
         ];
         for secret in secrets {
             assert!(!log.contains(secret), "{secret} is in the log:\n{log}");

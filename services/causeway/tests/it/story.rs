@@ -19,7 +19,9 @@ async fn the_story_passes_in_one_process() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_story_passes_with_postgresql() {
-    let Some(database) = TestDb::new(&causeway::serve::database::schemas()).await else { return };
+    let Some(database) = TestDb::new(&causeway::serve::database::schemas()).await else {
+        return;
+    };
     let mesh = Mesh::with(&[
         ("DATABASE_URL", database.service_url().expose_secret()),
         ("DATABASE_OWNER_URL", database.owner_url().expose_secret()),

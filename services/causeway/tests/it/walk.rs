@@ -16,13 +16,20 @@ use crate::http::{Answer, Client};
 use crate::mesh::{Account, Mesh, access_token, text};
 
 async fn call(client: &Client, route: &Route, path: &str) -> Answer {
-    let (body, kind) = if route.body.is_empty() { ("", None) } else { ("{}", Some("application/json")) };
+    let (body, kind) = if route.body.is_empty() {
+        ("", None)
+    } else {
+        ("{}", Some("application/json"))
+    };
     client.send(route.verb, path, body, kind).await
 }
 
 /// The path with that text for every parameter.
 fn filled(route: &Route, value: &str) -> String {
-    let parts = route.path.split('/').map(|part| if part.starts_with('{') { value } else { part });
+    let parts = route
+        .path
+        .split('/')
+        .map(|part| if part.starts_with('{') { value } else { part });
     parts.collect::<Vec<_>>().join("/")
 }
 
@@ -37,13 +44,19 @@ async fn grpc(mesh: &Mesh, method: &Method, token: Option<&str>) -> Code {
     if let Some(token) = token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
     }
-    let empty = Body::new(http_body_util::Full::new(bytes::Bytes::from_static(&[0, 0, 0, 0, 0])));
+    let empty = Body::new(http_body_util::Full::new(bytes::Bytes::from_static(&[
+        0, 0, 0, 0, 0,
+    ])));
     let response = channel.oneshot(request.body(empty).unwrap()).await.unwrap();
     if let Some(status) = Status::from_header_map(response.headers()) {
         return status.code();
     }
-    let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap();
-    body.trailers().and_then(Status::from_header_map).map_or(Code::Ok, |status| status.code())
+    let body = http_body_util::BodyExt::collect(response.into_body())
+        .await
+        .unwrap();
+    body.trailers()
+        .and_then(Status::from_header_map)
+        .map_or(Code::Ok, |status| status.code())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,13 +64,31 @@ async fn nobody_is_let_in_anywhere() {
     let mesh = Mesh::start().await;
     for method in METHODS {
         for route in method.routes {
-            let answer = call(&mesh.anonymous(), route, &filled(route, &Uuid::now_v7().to_string())).await;
+            let answer = call(
+                &mesh.anonymous(),
+                route,
+                &filled(route, &Uuid::now_v7().to_string()),
+            )
+            .await;
             let public = method.rule == Rule::Public;
             if public {
-                assert_ne!(serde_json::from_str::<Value>(&answer.body).unwrap()["reason"], "UNAUTHENTICATED");
+                assert_ne!(
+                    serde_json::from_str::<Value>(&answer.body).unwrap()["reason"],
+                    "UNAUTHENTICATED"
+                );
             } else {
-                assert_eq!(answer.reason(401), "UNAUTHENTICATED", "{} {}", route.verb, route.path);
-                assert!(answer.header("www-authenticate").starts_with("Bearer"), "{}", route.path);
+                assert_eq!(
+                    answer.reason(401),
+                    "UNAUTHENTICATED",
+                    "{} {}",
+                    route.verb,
+                    route.path
+                );
+                assert!(
+                    answer.header("www-authenticate").starts_with("Bearer"),
+                    "{}",
+                    route.path
+                );
             }
         }
         if let Some(surface) = &method.surface {
@@ -90,12 +121,26 @@ async fn a_caller_without_the_permission_is_refused_everywhere() {
         }
         for route in method.routes {
             let answer = call(&client, route, &filled(route, &Uuid::now_v7().to_string())).await;
-            assert_eq!(answer.status, 403, "{} {}: {}", route.verb, route.path, answer.body);
+            assert_eq!(
+                answer.status, 403,
+                "{} {}: {}",
+                route.verb, route.path, answer.body
+            );
         }
         if let Some(surface) = &method.surface {
-            assert_eq!(client.post(surface.path, json!({})).await.status, 403, "{}", surface.path);
+            assert_eq!(
+                client.post(surface.path, json!({})).await.status,
+                403,
+                "{}",
+                surface.path
+            );
         }
-        assert_eq!(grpc(&mesh, method, Some(&token)).await, Code::PermissionDenied, "{}", method.path);
+        assert_eq!(
+            grpc(&mesh, method, Some(&token)).await,
+            Code::PermissionDenied,
+            "{}",
+            method.path
+        );
     }
     mesh.end().await;
 }
@@ -104,7 +149,10 @@ async fn a_caller_without_the_permission_is_refused_everywhere() {
 async fn belongings(account: &Account) -> Vec<(&'static str, String)> {
     let client = &account.client;
     let token = client.post("/v1/tokens", json!({"name": "t"})).await.json(200);
-    client.put("/v1/secrets/own", json!({"kind": "custom", "value": "v"})).await.json(200);
+    client
+        .put("/v1/secrets/own", json!({"kind": "custom", "value": "v"}))
+        .await
+        .json(200);
     let model = json!({"name": "m", "kind": "thompson", "offers": [{"offer_id": "a"}, {"offer_id": "b"}]});
     let model = client.post("/v1/scoring/models", model).await.json(200);
     let model_id = text(&model, "id");
@@ -142,23 +190,53 @@ async fn a_foreign_workspace_finds_nothing() {
             let known = belongings.iter().find(|(name, _)| *name == method.name);
             let (_, id) = known.unwrap_or_else(|| panic!("say in `belongings` what {} shows", method.path));
             let answer = match route.body {
-                "workspace" => stranger.client.send(route.verb, &filled(route, id), r#"{"name":"n"}"#, Some("application/json")).await,
+                "workspace" => {
+                    stranger
+                        .client
+                        .send(
+                            route.verb,
+                            &filled(route, id),
+                            r#"{"name":"n"}"#,
+                            Some("application/json"),
+                        )
+                        .await
+                }
                 _ => call(&stranger.client, route, &filled(route, id)).await,
             };
             // To delete what is not there is no error where the RPC says so, but it must not have been deleted.
             let gone = answer.status == 404;
-            assert!(gone, "{} {} answered a stranger {}: {}", route.verb, route.path, answer.status, answer.body);
+            assert!(
+                gone,
+                "{} {} answered a stranger {}: {}",
+                route.verb, route.path, answer.status, answer.body
+            );
         }
     }
-    for (path, field) in [("/v1/secrets", "secrets"), ("/v1/scoring/models", "models"), ("/v1/tokens", "tokens")] {
-        assert_eq!(stranger.client.get(path).await.json(200)[field], json!([]), "{path}");
-        assert_ne!(owner.client.get(path).await.json(200)[field], json!([]), "{path} still has what it had");
+    for (path, field) in [
+        ("/v1/secrets", "secrets"),
+        ("/v1/scoring/models", "models"),
+        ("/v1/tokens", "tokens"),
+    ] {
+        assert_eq!(
+            stranger.client.get(path).await.json(200)[field],
+            json!([]),
+            "{path}"
+        );
+        assert_ne!(
+            owner.client.get(path).await.json(200)[field],
+            json!([]),
+            "{path} still has what it had"
+        );
     }
     let recommend = json!({"customer_id": "c", "model_id": belongings[6].1});
     assert_eq!(stranger.client.post("/v1/recommend", recommend).await.status, 404);
     let workspaces: Value = stranger.client.get("/v1/workspaces").await.json(200);
     assert_eq!(workspaces["workspaces"].as_array().map(Vec::len), Some(1));
-    let mismatch = stranger.client.header("x-tenant-id", &owner.workspace_id).get("/v1/secrets").await;
+    let mismatch = stranger
+        .client
+        .header("x-tenant-id", &owner.workspace_id)
+        .get("/v1/secrets")
+        .await;
     assert_eq!(mismatch.reason(403), "WORKSPACE_MISMATCH");
     mesh.end().await;
 }

@@ -18,6 +18,8 @@ const BUDGET: usize = 4_000_000;
 struct Hill {
     peak: f64,
     width: f64,
+    /// How fast it falls far from the peak, on either side: by e over that distance.
+    tails: (f64, f64),
     from: f64,
     to: f64,
     total: f64,
@@ -33,6 +35,7 @@ impl Hill {
         let mut hill = Self {
             peak: alpha.ln() - beta.ln(),
             width: (1.0 / alpha + 1.0 / beta).sqrt(),
+            tails: (1.0 / alpha, 1.0 / beta),
             from: 0.0,
             to: 0.0,
             total,
@@ -54,6 +57,22 @@ impl Hill {
             (self.share * d.exp_m1()).ln_1p()
         };
         self.total * (self.share * d - log)
+    }
+
+    /// How large a panel may be that starts at a point: by the width around the peak, where it counts most, and by the
+    /// slope far from it; as far as the hill begins before it.
+    fn panel(&self, at: f64, panel_width: f64) -> f64 {
+        let around = panel_width * self.width;
+        let (left, right) = (self.peak - 4.0 * self.width, self.peak + 4.0 * self.width);
+        if at < self.from {
+            around.max(self.from - at)
+        } else if at < left {
+            around.max((panel_width * self.tails.0).min(left - at))
+        } else if at < right {
+            around
+        } else {
+            around.max(panel_width * self.tails.1)
+        }
     }
 
     /// How far from the peak the hill is cut off in that direction.
@@ -114,19 +133,15 @@ fn mesh(hills: &[(&Hill, i32)], panel_width: f64, most: usize) -> Option<Vec<(f6
         .iter()
         .map(|(hill, _)| hill.from)
         .fold(f64::INFINITY, f64::min);
-    let mut panels = Vec::new(); eprintln!("at {at} end {end} most {most}");
+    let mut panels = Vec::new();
     while at < end {
         if panels.len() == most {
             return None;
         }
         // Beta densities have their nearest singularity at ±iπ.
         let smooth = panel_width * 0.5 * at.hypot(std::f64::consts::PI);
-        let step = hills
-            .iter()
-            .filter(|(hill, _)| at < hill.to)
-            .fold(smooth, |step, (hill, _)| {
-                step.min((panel_width * hill.width).max(hill.from - at))
-            });
+        let touched = hills.iter().filter(|(hill, _)| at < hill.to);
+        let step = touched.fold(smooth, |step, (hill, _)| step.min(hill.panel(at, panel_width)));
         let next = (at + step).min(end);
         panels.push((at, next));
         at = next;
@@ -145,12 +160,17 @@ impl Hill {
     /// Heights at the nodes of a panel; nothing where the hill is cut off.
     fn heights(&self, (from, to): (f64, f64)) -> Option<[f64; NODES]> {
         let half = (to - from) / 2.0;
-        (to > self.from && from < self.to)
-            .then(|| rule().nodes.map(|node| self.log_height(from - self.peak + half * (node + 1.0)).exp()))
+        (to > self.from && from < self.to).then(|| {
+            rule()
+                .nodes
+                .map(|node| self.log_height(from - self.peak + half * (node + 1.0)).exp())
+        })
     }
 
     fn area(&self, mesh: &[(f64, f64)]) -> f64 {
-        let areas = mesh.iter().filter_map(|panel| Some(weigh(*panel, &self.heights(*panel)?)));
+        let areas = mesh
+            .iter()
+            .filter_map(|panel| Some(weigh(*panel, &self.heights(*panel)?)));
         areas.sum()
     }
 
@@ -158,11 +178,18 @@ impl Hill {
     /// becomes the one after it.
     fn slice(&self, panel: (f64, f64), area: f64, sum: &mut f64) -> Slice {
         let Some(heights) = self.heights(panel) else {
-            return Slice { density: [0.0; NODES], below: [*sum; NODES] };
+            return Slice {
+                density: [0.0; NODES],
+                below: [*sum; NODES],
+            };
         };
         let (density, half) = (heights.map(|height| height / area), (panel.1 - panel.0) / 2.0);
         let below = rule().running.map(|row| {
-            let within: f64 = row.iter().zip(density).map(|(weight, density)| weight * density).sum();
+            let within: f64 = row
+                .iter()
+                .zip(density)
+                .map(|(weight, density)| weight * density)
+                .sum();
             (*sum + half * within).max(0.0)
         });
         *sum += weigh(panel, &density);
@@ -172,7 +199,11 @@ impl Hill {
 
 /// The integral over a panel of what has those values at its nodes.
 fn weigh((from, to): (f64, f64), values: &[f64; NODES]) -> f64 {
-    let sum: f64 = values.iter().zip(rule().weights).map(|(value, weight)| value * weight).sum();
+    let sum: f64 = values
+        .iter()
+        .zip(rule().weights)
+        .map(|(value, weight)| value * weight)
+        .sum();
     sum * (to - from) / 2.0
 }
 
@@ -184,7 +215,9 @@ fn integrate(hills: &[(&Hill, i32)], mesh: &[(f64, f64)], start: f64) -> Vec<f64
     let mut after = vec![1.0; hills.len() + 1];
     for panel in mesh.iter().copied() {
         let along = hills.iter().zip(&areas).zip(&mut sums);
-        let slices: Vec<Slice> = along.map(|(((hill, _), area), sum)| hill.slice(panel, *area, sum)).collect();
+        let slices: Vec<Slice> = along
+            .map(|(((hill, _), area), sum)| hill.slice(panel, *area, sum))
+            .collect();
         if panel.1 <= start {
             continue;
         }

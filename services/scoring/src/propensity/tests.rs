@@ -194,6 +194,15 @@ proptest! {
     }
 
     #[test]
+    fn a_much_finer_mesh_changes_nothing(beliefs in prop::collection::vec(any_belief(), 2..12)) {
+        let groups: Vec<(Beta, usize)> = beliefs.iter().map(|belief| (*belief, 1)).collect();
+        let (coarse, fine) = (quadrature::shares(&groups, 2.0).unwrap(), quadrature::shares(&groups, 0.5).unwrap());
+        for (coarse, fine) in coarse.iter().zip(&fine) {
+            prop_assert!((coarse - fine).abs() < 1e-11, "{} and {}", coarse, fine);
+        }
+    }
+
+    #[test]
     fn the_order_of_the_options_changes_nothing(beliefs in prop::collection::vec(any_belief(), 2..8)) {
         let forwards = found(&beliefs);
         let mut backwards = found(&beliefs.iter().rev().copied().collect::<Vec<_>>());
@@ -208,20 +217,5 @@ proptest! {
         let mirrored = [belief(a.beta, a.alpha), belief(b.beta, b.alpha)];
         let (straight, mirrored) = (found(&[a, b]), found(&mirrored));
         prop_assert!((straight[0] - mirrored[1]).abs() < 1e-9, "{:?} {:?}", straight, mirrored);
-    }
-}
-
-#[test]
-fn scratch() {
-    let mut x: u64 = 88172645463325252;
-    let mut r = move || { x ^= x << 13; x ^= x >> 7; x ^= x << 17; (x >> 11) as f64 / (1u64 << 53) as f64 };
-    for k in [300, 600, 1000] {
-        for spread in [1.0, 3.0] {
-            let b: Vec<(Beta, usize)> = (0..k).map(|_| (belief(10f64.powf(-1.0 + spread * r()), 10f64.powf(-1.0 + spread * r())), 1)).collect();
-            for w in [3.0, 1.5, 0.75] {
-                let f = quadrature::shares(&b, w);
-                println!("K {k} spread {spread} w {w}: {:?}", f.map(|f| f.iter().sum::<f64>() - 1.0));
-            }
-        }
     }
 }
