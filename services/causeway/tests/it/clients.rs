@@ -22,9 +22,7 @@ async fn run(name: &str, environment: &[(&str, &str)]) -> Option<Value> {
         .args([script, "run", name])
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    environment
-        .iter()
-        .for_each(|(key, value)| drop(command.env(key, value)));
+    command.envs(environment.iter().copied());
     let output = tokio::time::timeout(PATIENCE, command.output())
         .await
         .expect("in time")

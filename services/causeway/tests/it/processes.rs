@@ -50,9 +50,7 @@ pub(crate) fn program(arguments: &[&str], environment: &[(&str, &str)]) -> Comma
         .kill_on_drop(true);
     // Nothing that lies around in the working directory is read.
     command.current_dir(std::env::temp_dir());
-    environment
-        .iter()
-        .for_each(|(name, value)| drop(command.env(name, value)));
+    command.envs(environment.iter().copied());
     command
 }
 

@@ -20,6 +20,9 @@ struct Hill {
     width: f64,
     /// How fast it falls far from the peak, on either side: by e over that distance.
     tails: (f64, f64),
+    /// Between which points it is not an exponential: from where 1-x to the power of beta begins to fall, to where x to
+    /// the power of alpha ends to rise. There it may fall as steeply as exp(-exp(t)).
+    bends: (f64, f64),
     from: f64,
     to: f64,
     total: f64,
@@ -36,6 +39,7 @@ impl Hill {
             peak: alpha.ln() - beta.ln(),
             width: (1.0 / alpha + 1.0 / beta).sqrt(),
             tails: (1.0 / alpha, 1.0 / beta),
+            bends: (-beta.max(1.0).ln() - 3.0, alpha.max(1.0).ln() + 3.0),
             from: 0.0,
             to: 0.0,
             total,
@@ -59,20 +63,19 @@ impl Hill {
         self.total * (self.share * d - log)
     }
 
-    /// How large a panel may be that starts at a point: by the width around the peak, where it counts most, and by the
-    /// slope far from it; as far as the hill begins before it.
+    /// How large a panel may be that starts at a point: as far as the hill begins before it; by its width, but not more
+    /// than a bend allows, where it bends; by its slope where it is a mere exponential.
     fn panel(&self, at: f64, panel_width: f64) -> f64 {
-        let around = panel_width * self.width;
-        let (left, right) = (self.peak - 4.0 * self.width, self.peak + 4.0 * self.width);
-        if at < self.from {
-            around.max(self.from - at)
-        } else if at < left {
-            around.max((panel_width * self.tails.0).min(left - at))
-        } else if at < right {
-            around
+        let (left, right) = self.bends;
+        let (least, begun) = (panel_width * self.width.min(1.0), at.max(self.from));
+        let step = if begun < left {
+            least.max((panel_width * self.tails.0).min(left - begun))
+        } else if begun < right {
+            least
         } else {
-            around.max(panel_width * self.tails.1)
-        }
+            panel_width * self.width.max(self.tails.1)
+        };
+        step.max(self.from - at)
     }
 
     /// How far from the peak the hill is cut off in that direction.
@@ -139,7 +142,7 @@ fn mesh(hills: &[(&Hill, i32)], panel_width: f64, most: usize) -> Option<Vec<(f6
             return None;
         }
         // Beta densities have their nearest singularity at ±iπ.
-        let smooth = panel_width * 0.5 * at.hypot(std::f64::consts::PI);
+        let smooth = panel_width * 0.35 * at.hypot(std::f64::consts::PI);
         let touched = hills.iter().filter(|(hill, _)| at < hill.to);
         let step = touched.fold(smooth, |step, (hill, _)| step.min(hill.panel(at, panel_width)));
         let next = (at + step).min(end);
