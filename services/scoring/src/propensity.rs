@@ -1,8 +1,9 @@
 //! How likely Thompson sampling is to put each option at rank 1: the probability that its draw is the largest.
 //!
 //! P(i) = ∫ fᵢ ∏ⱼ≠ᵢ Fⱼ over the beliefs' densities f and distribution functions F, by quadrature (see `quadrature`).
-//! The sum of all P is the integral of the derivative of ∏F and so is 1: how far the computed sum is from it bounds the
-//! error of the quadrature. Only what would cost too much, or fails that check, is estimated by drawing.
+//! The sum of all P is the integral of the derivative of ∏F and so is 1; a computed sum that is not is refused. That
+//! check does not see everything, so the tests compare with closed forms and with finer meshes. Only what would cost
+//! too much, or fails the check, is estimated by drawing.
 
 mod panels;
 mod quadrature;

@@ -139,10 +139,10 @@ pub async fn start(options: Options) -> Result<Running, Failure> {
 fn announce(settings: &Settings, roles: &Roles) {
     tracing::info!(tier = ?settings.tier(), roles = %roles, "starting");
     for warning in settings.warnings() {
-        tracing::warn!(setting = %warning.setting, "{}", warning.message);
+        tracing::warn!("{warning}");
     }
     for note in settings.notes() {
-        tracing::info!(setting = %note.setting, "{}", note.message);
+        tracing::info!("{note}");
     }
     let volatile: Vec<&str> = [Role::Llm, Role::Scoring, Role::Audit]
         .into_iter()

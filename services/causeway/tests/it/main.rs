@@ -11,4 +11,5 @@ mod models;
 mod processes;
 mod settings;
 mod story;
+mod traces;
 mod walk;

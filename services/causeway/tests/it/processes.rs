@@ -139,8 +139,8 @@ impl Whole {
 }
 
 /// Six processes over TCP, with PostgreSQL.
-struct Fleet {
-    base: String,
+pub(crate) struct Fleet {
+    pub(crate) base: String,
     ports: Vec<(&'static str, u16)>,
     children: Vec<(&'static str, Child)>,
     _database: TestDb,
@@ -148,6 +148,11 @@ struct Fleet {
 
 impl Fleet {
     async fn start() -> Option<Self> {
+        Self::with(&[]).await
+    }
+
+    /// The same with more settings for each process.
+    pub(crate) async fn with(more: &[(&str, &str)]) -> Option<Self> {
         let database = TestDb::new(&causeway::serve::database::schemas()).await?;
         let ports: Vec<(&'static str, u16)> = SERVICES.iter().map(|(name, _)| (*name, free_port())).collect();
         let gateway = free_port();
@@ -179,6 +184,7 @@ impl Fleet {
             let environment: Vec<(&str, &str)> = environment
                 .iter()
                 .map(|(name, value)| (*name, value.as_str()))
+                .chain(more.iter().copied())
                 .collect();
             children.push((
                 name,

@@ -184,7 +184,7 @@ fn any_belief() -> impl Strategy<Value = Beta> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(5000))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn propensities_are_exact_and_sum_to_one(beliefs in prop::collection::vec(any_belief(), 1..40)) {
@@ -197,6 +197,7 @@ proptest! {
     fn a_much_finer_mesh_changes_nothing(beliefs in prop::collection::vec(any_belief(), 2..12)) {
         let groups: Vec<(Beta, usize)> = beliefs.iter().map(|belief| (*belief, 1)).collect();
         let (coarse, fine) = (quadrature::shares(&groups, 2.0).unwrap(), quadrature::shares(&groups, 0.5).unwrap());
+        // The sum does not see an error that moves probability from one option to another.
         for (coarse, fine) in coarse.iter().zip(&fine) {
             prop_assert!((coarse - fine).abs() < 1e-11, "{} and {}", coarse, fine);
         }
@@ -217,19 +218,5 @@ proptest! {
         let mirrored = [belief(a.beta, a.alpha), belief(b.beta, b.alpha)];
         let (straight, mirrored) = (found(&[a, b]), found(&mirrored));
         prop_assert!((straight[0] - mirrored[1]).abs() < 1e-9, "{:?} {:?}", straight, mirrored);
-    }
-}
-
-#[test]
-fn scratch() {
-    let mut x: u64 = 88172645463325252;
-    let mut r = move || { x ^= x << 13; x ^= x >> 7; x ^= x << 17; (x >> 11) as f64 / (1u64 << 53) as f64 };
-    for k in [2usize, 10, 50, 100, 300, 1000] {
-        for spread in [1.0, 3.0, 7.0] {
-            let b: Vec<Beta> = (0..k).map(|_| belief(10f64.powf(-1.0 + spread * r()), 10f64.powf(-1.0 + spread * r()))).collect();
-            let t = std::time::Instant::now();
-            let f = propensities(&b, &mut ChaCha20Rng::from_seed([1; 32]));
-            println!("K {k} spread {spread}: {:?} {:?}", f.kind, t.elapsed());
-        }
     }
 }
