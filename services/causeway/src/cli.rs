@@ -26,7 +26,7 @@ pub struct Cli {
 const AFTER_HELP: &str = "\
 Start here:
   causeway demo                     the whole story once, printed with the curl lines; needs nothing
-  causeway serve                    everything in one process, in memory, on port 4000
+  causeway serve                    everything in one process, in memory; then http://localhost:4000/docs
   causeway config check             what was found, where, and what is wrong
 
 Settings come from .env, .env.local, .env.{tier}, .env.{tier}.local and the environment; later wins.
@@ -47,13 +47,16 @@ enum Command {
     /// Look at the settings.
     #[command(subcommand)]
     Config(config::Command),
-    /// Make credentials for people and grpcurl.
+    /// Make credentials: for development, and for operators who call a service directly.
     #[command(subcommand)]
     Token(token::Command),
     /// Migrate and check the database.
     #[command(subcommand)]
     Db(db::Command),
     /// Start everything, do the whole story once, print it with the curl lines.
+    ///
+    /// Starts its own server on free ports of 127.0.0.1, in memory, with the mock model, and ends it afterwards. Reads no
+    /// settings. The printed lines work the same against `causeway serve`.
     Demo,
 }
 
@@ -68,6 +71,8 @@ pub fn run(cli: Cli) -> ExitCode {
                 for cause in error.chain().skip(1) {
                     eprintln!("  because: {cause}");
                 }
+            } else {
+                eprintln!("`causeway config explain NAME` tells all about a setting.");
             }
             failure.exit_code()
         }

@@ -1,6 +1,7 @@
 //! `causeway serve`: starts what was asked for and ends it in order.
 
 mod admin;
+mod banner;
 pub mod database;
 mod process;
 mod roles;
@@ -26,6 +27,7 @@ pub(crate) async fn until_signalled(sources: Sources, roles: Roles) -> Result<()
     let settings = Settings::resolve(&sources, &roles.owners())?;
     let telemetry =
         causeway_telemetry::init(telemetry_options(&settings, &roles)).context("start telemetry")?;
+    let banner = banner::wanted(&settings);
     let running = start(Options {
         settings,
         roles,
@@ -33,6 +35,9 @@ pub(crate) async fn until_signalled(sources: Sources, roles: Roles) -> Result<()
         bind: Bind::default(),
     })
     .await?;
+    if banner {
+        eprint!("{}", banner::text(&running));
+    }
     let stopped = running.stopped();
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: draining"),

@@ -35,7 +35,9 @@ pub(crate) fn run(command: &Command, sources: Result<Sources, Vec<Problem>>) -> 
                 println!("{text}");
                 Ok(())
             }
-            None => Err(anyhow::anyhow!("there is no setting {name}").into()),
+            None => {
+                Err(anyhow::anyhow!("there is no setting {name}; `causeway config example` lists all").into())
+            }
         },
         Command::Example { markdown: page } => {
             print!("{}", if *page { markdown() } else { example() });

@@ -1,5 +1,7 @@
 //! `causeway token`: credentials for people and grpcurl.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context as _;
 use causeway_context::{Caller, UserId, WorkspaceId};
 use causeway_contracts::{CallerKind, METHODS, Role};
@@ -14,9 +16,12 @@ use crate::failure::Failure;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// A service token for calling one service directly, valid for a minute.
+    /// A token for calling one service directly, valid for a minute, for a service in a process of its own.
     ///
-    /// grpcurl -plaintext -H "authorization: Bearer $(causeway token service --for audit)" localhost:7000 list
+    /// Needs the INTERNAL_SERVICE_SECRET of that process. For an audit service at localhost:7000:
+    ///
+    /// grpcurl -plaintext -H "authorization: Bearer $(causeway token service --for audit --workspace ID)" localhost:7000
+    /// causeway.audit.v1.AuditService/GetRoot
     Service {
         /// The service that is called, such as `audit`.
         #[arg(long = "for")]
@@ -66,8 +71,10 @@ fn service(
     workspace: Option<&str>,
     role: &str,
 ) -> Result<String, Failure> {
-    if !METHODS.iter().any(|method| method.owner == callee) {
-        return Err(anyhow::anyhow!("there is no service {callee}").into());
+    let services: BTreeSet<&str> = METHODS.iter().map(|method| method.owner).collect();
+    if !services.contains(callee) {
+        let known = Vec::from_iter(services).join(", ");
+        return Err(anyhow::anyhow!("there is no service {callee}; there are {known}").into());
     }
     let Some(secret) = settings.secret("INTERNAL_SERVICE_SECRET") else {
         return Err(Failure::setting(

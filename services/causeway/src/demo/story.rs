@@ -44,10 +44,18 @@ pub struct Summary {
 /// # Errors
 /// The first thing that is not as it should be.
 pub async fn tell(base: &str, out: &mut (dyn Write + Send)) -> anyhow::Result<Summary> {
-    let mut teller = Teller { base, out, step: 0 };
+    let mut teller = Teller { out, step: 0 };
     let client = Client::new(base);
+    teller.say(&format!(
+        "This happens now at {base}. To do it yourself: causeway serve, BASE=http://localhost:4000, and\n\
+         TOKEN is the access_token of step 2 or the secret of step 3. Yours will be other ids."
+    ))?;
 
-    let (workspace_id, session) = account(&mut teller, &client, "ada", "Analytical Engines").await?;
+    let titles = [
+        "A local account registers and its workspace is made",
+        "It logs in",
+    ];
+    let (workspace_id, session) = account(&mut teller, &client, "ada", "Analytical Engines", titles).await?;
     let token = token(&mut teller, &session).await?;
     secret(&mut teller, &session).await?;
     let caller = client.with(&token);
@@ -70,19 +78,14 @@ async fn account(
     client: &Client,
     name: &str,
     workspace: &str,
+    [registers, logs_in]: [&str; 2],
 ) -> anyhow::Result<(String, Client)> {
     let email = format!("{name}-{}@example.com", Uuid::now_v7().simple());
     let password = format!("correct horse {}", Uuid::new_v4().simple());
     let body = json!({"email": email, "password": password, "workspace_name": workspace});
     let account = client.call("POST", "/auth/register", Some(&body)).await?;
     let shown = json!({"email": email, "password": "...", "workspace_name": workspace});
-    teller.step(
-        "A local account registers and its workspace is made",
-        "POST",
-        "/auth/register",
-        Some(&shown),
-        false,
-    )?;
+    teller.step(registers, "POST", "/auth/register", Some(&shown), false)?;
     teller.result(&format!(
         "user {}, workspace {}",
         text(&account, "user_id")?,
@@ -92,7 +95,7 @@ async fn account(
     let body = json!({"email": email, "password": password});
     let session = client.call("POST", "/auth/login", Some(&body)).await?;
     let shown = json!({"email": email, "password": "..."});
-    teller.step("It logs in", "POST", "/auth/login", Some(&shown), false)?;
+    teller.step(logs_in, "POST", "/auth/login", Some(&shown), false)?;
     teller.result(&format!("an access token for {} seconds", session["expires_in"]))?;
     ensure!(
         session.get("refresh_token").is_none(),
@@ -297,7 +300,8 @@ async fn audit(teller: &mut Teller<'_>, session: &Client) -> anyhow::Result<(Str
 
 /// A second workspace sees none of it.
 async fn stranger(teller: &mut Teller<'_>, client: &Client, first: &Client) -> anyhow::Result<()> {
-    let (_, other) = account(teller, client, "charles", "Difference Engines").await?;
+    let titles = ["Somebody else registers", "And logs in: TOKEN is now theirs"];
+    let (_, other) = account(teller, client, "charles", "Difference Engines", titles).await?;
     let models = first.call("GET", "/v1/scoring/models", None).await?;
     let model_id = text(&models["models"][0], "id")?;
     let paths = [
@@ -353,7 +357,6 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Prints the story.
 struct Teller<'a> {
-    base: &'a str,
     out: &'a mut (dyn Write + Send),
     step: u32,
 }
@@ -380,10 +383,12 @@ impl Teller<'_> {
             ""
         };
         let data = body.map(|json| format!(" --json '{json}'")).unwrap_or_default();
+        // A shell may take a question mark for a pattern.
+        let quote = if path.contains('?') { "\"" } else { "" };
         writeln!(
             self.out,
-            "\n{}. {title}\n   $ curl -s{method}{bearer} {}{path}{data}",
-            self.step, self.base
+            "\n{}. {title}\n   $ curl -s{method}{bearer} {quote}$BASE{path}{quote}{data}",
+            self.step
         )?;
         Ok(())
     }

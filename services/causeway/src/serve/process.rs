@@ -88,9 +88,7 @@ pub async fn start(options: Options) -> Result<Running, Failure> {
         bind,
     } = options;
     announce(&settings, &roles);
-    let secrets = Secrets::read(&settings, &roles)?;
-    let links = far_links(&settings, &roles)?;
-    let mut configs = services::Configs::read(&settings, &roles)?;
+    let (secrets, links, mut configs) = read(&settings, &roles)?;
     let database = if roles.has(Role::Auth) || roles.has(Role::Tenancy) {
         database::open(&settings).await?
     } else {
@@ -136,6 +134,22 @@ pub async fn start(options: Options) -> Result<Running, Failure> {
     Ok(running)
 }
 
+/// What a process is told, or everything that is wrong with it at once.
+fn read(
+    settings: &Settings,
+    roles: &Roles,
+) -> Result<(Secrets, Vec<(&'static str, http::Uri)>, services::Configs), Vec<Problem>> {
+    let secrets = Secrets::read(settings, roles);
+    let links = far_links(settings, roles);
+    match (secrets, links, services::Configs::read(settings, roles)) {
+        (Ok(secrets), Ok(links), Ok(configs)) => Ok((secrets, links, configs)),
+        (secrets, links, configs) => {
+            let found = [secrets.err(), links.err(), configs.err()];
+            Err(found.into_iter().flatten().flatten().collect())
+        }
+    }
+}
+
 fn announce(settings: &Settings, roles: &Roles) {
     tracing::info!(tier = ?settings.tier(), roles = %roles, "starting");
     for warning in settings.warnings() {
@@ -165,7 +179,7 @@ struct Secrets {
 
 impl Secrets {
     /// The all-in-one program makes a secret of its own when none is set: nobody else has to know it.
-    fn read(settings: &Settings, roles: &Roles) -> Result<Self, Failure> {
+    fn read(settings: &Settings, roles: &Roles) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let current = settings.secret("INTERNAL_SERVICE_SECRET");
         if !roles.is_all() {
@@ -190,7 +204,7 @@ impl Secrets {
             }
         }
         if !problems.is_empty() {
-            return Err(Failure::Configuration(problems));
+            return Err(problems);
         }
         let minted = || SecretString::from(format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()));
         Ok(Self {
@@ -205,7 +219,7 @@ impl Secrets {
 }
 
 /// Where the services are that do not run here.
-fn far_links(settings: &Settings, roles: &Roles) -> Result<Vec<(&'static str, http::Uri)>, Failure> {
+fn far_links(settings: &Settings, roles: &Roles) -> Result<Vec<(&'static str, http::Uri)>, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut links = Vec::new();
     for role in Role::ALL.into_iter().filter(|role| !roles.has(*role)) {
@@ -228,7 +242,7 @@ fn far_links(settings: &Settings, roles: &Roles) -> Result<Vec<(&'static str, ht
     if problems.is_empty() {
         Ok(links)
     } else {
-        Err(Failure::Configuration(problems))
+        Err(problems)
     }
 }
 

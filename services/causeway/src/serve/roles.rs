@@ -77,7 +77,9 @@ pub struct Roles(BTreeSet<Role>);
 
 /// A name that is no role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown role {0}: all, gateway, auth, tenancy, llm, scoring, audit")]
+#[error(
+    "there is no role {0}; the roles are gateway, auth, tenancy, llm, scoring, audit, and all for every one"
+)]
 pub struct UnknownRole(String);
 
 impl Roles {
