@@ -19,7 +19,9 @@ impl Machine {
         let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
         Self {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
-            cpu_model: value(&text("/proc/cpuinfo"), "model name").unwrap_or("unknown").to_owned(),
+            cpu_model: value(&text("/proc/cpuinfo"), "model name")
+                .unwrap_or("unknown")
+                .to_owned(),
             memory_mib: kibibytes(&text("/proc/meminfo"), "MemTotal") / 1024,
             kernel: text("/proc/sys/kernel/osrelease").trim().to_owned(),
             load_average: text("/proc/loadavg").trim().to_owned(),

@@ -68,6 +68,17 @@ pub(crate) async fn layer(
         class(response.status().as_u16()),
         elapsed.as_secs_f64(),
     );
+    span.in_scope(|| {
+        let status = response.status().as_u16();
+        let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(
+            service = label.owner,
+            rpc = label.name,
+            status,
+            millis,
+            "answered"
+        );
+    });
     span.in_scope(|| causeway_telemetry::slow_api(label.name, elapsed, gateway.config.slow_after));
 
     if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {

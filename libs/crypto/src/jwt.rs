@@ -1,12 +1,15 @@
-//! Our two kinds of JWT: access tokens (`at+jwt`) and service tokens (`svc+jwt`), and the strict reading of both.
+//! Our two kinds of JWT: access tokens (`at+jwt`) and service tokens (`svc+jwt`), and the strict reading of both; and the
+//! same strictness for tokens that others signed.
 
 mod access;
 mod compact;
+mod foreign;
 mod service;
 mod unique;
 
-pub use access::{AccessClaims, AccessTokenKey};
-pub use compact::fits_jwt;
+pub use access::{AccessClaims, AccessTokenKey, Actor};
+pub use compact::{fits_jwt, fits_kid};
+pub use foreign::{ForeignToken, RsaKey, RsaKeyError, Validity};
 pub use service::{ServiceClaims, ServiceTokenKeys};
 
 use chrono::{DateTime, Utc};

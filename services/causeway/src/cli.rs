@@ -65,6 +65,8 @@ pub fn run(cli: Cli) -> ExitCode {
     let result = dispatch(cli);
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Who reads along, such as `head`, has seen enough.
+        Err(Failure::Other(error)) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("causeway: {failure}");
             if let Failure::Other(error) = &failure {
@@ -77,6 +79,11 @@ pub fn run(cli: Cli) -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<std::io::Error>();
+    cause.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {

@@ -1,4 +1,8 @@
-//! Workspaces, members, data keys and secrets. No IO and no clock.
+//! Workspaces, members, invitations, settings, data keys and secrets. No IO and no clock.
+
+mod invitation;
+mod member;
+mod settings;
 
 use std::fmt;
 
@@ -9,6 +13,12 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::page::TimePlace;
+
+pub(crate) use invitation::{Email, Invitation, PREFIX as INVITATION_PREFIX, SecretHash, lifetime};
+pub(crate) use member::{MEMBERS_WRITE, MemberChange, MemberStep, Standing, may_grant};
+pub(crate) use settings::{
+    AiModel, AiProvider, AiSettings, BaseUrl, MfaPolicy, RateTier, RetentionDays, SettingChange, Settings, region,
+};
 
 /// What is wrong with a value; never the value itself.
 pub(crate) type Invalid = &'static str;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use causeway_crypto::{CryptoError, KeyError};
 use causeway_errors::{ApiError, Code};
 
+use crate::refusal::Refusal;
 use crate::store::StoreError;
 
 /// A use case that does not do what was asked.
@@ -13,6 +14,9 @@ pub(crate) enum TenancyError {
     /// The call cannot be served at all: its caller has no workspace, or is not a person.
     #[error(transparent)]
     Call(#[from] ApiError),
+    /// A rule forbids it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// There is no such workspace, or the caller may not know of it.
     #[error("no such workspace")]
     WorkspaceNotFound,
@@ -55,7 +59,8 @@ impl TenancyError {
             | Self::WorkspaceNotFound
             | Self::WorkspaceExists
             | Self::SecretNotFound
-            | Self::Store(StoreError::NoParent) => false,
+            | Self::Refused(_)
+            | Self::Store(StoreError::NoParent | StoreError::Refused(_)) => false,
             Self::Contended
             | Self::AuditUnavailable
             | Self::Key(_)
@@ -70,6 +75,7 @@ impl TenancyError {
     pub(crate) fn to_api(&self) -> ApiError {
         match self {
             Self::Call(error) => error.clone(),
+            Self::Refused(refusal) | Self::Store(StoreError::Refused(refusal)) => refusal.to_api(),
             Self::WorkspaceNotFound | Self::Store(StoreError::NoParent) => {
                 ApiError::not_found("WORKSPACE_NOT_FOUND", "workspace not found")
             }
@@ -86,8 +92,15 @@ impl TenancyError {
             )
             .retry_after(SOON),
             Self::AuditUnavailable => ApiError::unavailable("AUDIT_UNAVAILABLE"),
+            Self::Key(KeyError::Unavailable(_)) => ApiError::unavailable("KEY_UNAVAILABLE"),
             // Without a retry delay: only an operator can help.
-            Self::Key(KeyError::Missing | KeyError::Unknown(_) | KeyError::Malformed { .. })
+            Self::Key(
+                KeyError::Missing
+                | KeyError::Unknown(_)
+                | KeyError::Malformed { .. }
+                | KeyError::Disabled(_)
+                | KeyError::Denied { .. },
+            )
             | Self::NoSuchKey(_) => ApiError::new(
                 Code::Unavailable,
                 "KEY_UNAVAILABLE",

@@ -11,6 +11,7 @@ mod error;
 mod grpc;
 mod keys;
 mod page;
+mod refusal;
 mod service;
 mod store;
 

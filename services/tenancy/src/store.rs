@@ -12,9 +12,14 @@ use async_trait::async_trait;
 use causeway_context::{UserId, WorkspaceId};
 use causeway_outbox::OutboxEvent;
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
-use crate::domain::{Member, Membership, Secret, SecretName, Workspace, WorkspaceName, WrappedDataKey};
+use crate::domain::{
+    Invitation, Member, MemberChange, Membership, Secret, SecretHash, SecretName, SettingChange, Settings, Workspace,
+    WorkspaceName, WrappedDataKey,
+};
 use crate::page::{Page, TimePlace};
+use crate::refusal::Refusal;
 
 pub(crate) use memory::MemoryStore;
 pub(crate) use postgres::PgStore;
@@ -31,6 +36,9 @@ pub enum StoreError {
     /// The workspace of the row, or the data key under which it lies, does not exist.
     #[error("the workspace or its data key does not exist")]
     NoParent,
+    /// A rule forbids it, and nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The store does not answer; a write may or may not have happened.
     #[error("the store is unavailable")]
     Unavailable(#[source] Cause),
@@ -79,6 +87,70 @@ pub(crate) trait WorkspaceStore: Send + Sync + 'static {
         user: UserId,
         page: &Page<TimePlace>,
     ) -> Result<Vec<Membership>, StoreError>;
+}
+
+/// Changes of membership, and invitations.
+#[async_trait]
+pub(crate) trait MemberStore: Send + Sync + 'static {
+    /// Makes the change and answers the member as it is then, or was; [`StoreError::Refused`] if
+    /// [`MemberChange::check`] does, [`StoreError::NoParent`]. Changes in one workspace come one after the other. With a
+    /// role go the open invitations into it that the person wrote.
+    async fn change_member(&self, change: &MemberChange, fact: OutboxEvent) -> Result<Member, StoreError>;
+
+    /// Adds an invitation that the secret of that hash opens; [`StoreError::Refused`] if its writer may not grant its
+    /// role, or its address has one that is open. One that has expired is replaced.
+    async fn insert_invitation(
+        &self,
+        invitation: &Invitation,
+        hash: &SecretHash,
+        fact: OutboxEvent,
+    ) -> Result<(), StoreError>;
+
+    /// The workspace's open and expired invitations, by the time they were written.
+    async fn list_invitations(
+        &self,
+        workspace: WorkspaceId,
+        page: &Page<TimePlace>,
+    ) -> Result<Vec<Invitation>, StoreError>;
+
+    /// The invitation that the secret of that hash opens, expired or not. Spans tenants: who has the secret is not in
+    /// the workspace yet.
+    async fn find_invitation(&self, hash: &SecretHash) -> Result<Option<Invitation>, StoreError>;
+
+    /// Uses up the invitation and makes the person a member; [`StoreError::Refused`] if it is gone or has expired, or
+    /// the person is a member already: then it stays.
+    async fn accept_invitation(
+        &self,
+        invitation: &Invitation,
+        user: UserId,
+        at: DateTime<Utc>,
+        fact: OutboxEvent,
+    ) -> Result<Membership, StoreError>;
+
+    /// Takes an invitation back; false, and no fact, if there is none.
+    async fn revoke_invitation(
+        &self,
+        workspace: WorkspaceId,
+        id: Uuid,
+        fact: OutboxEvent,
+    ) -> Result<bool, StoreError>;
+}
+
+/// What workspaces decide for themselves.
+#[async_trait]
+pub(crate) trait SettingsStore: Send + Sync + 'static {
+    /// The settings; nothing if there is no such workspace.
+    async fn find_settings(&self, workspace: WorkspaceId) -> Result<Option<Settings>, StoreError>;
+
+    /// Makes the changes and answers the settings after them; [`StoreError::Refused`] if [`Settings::with`] does,
+    /// [`StoreError::NoParent`].
+    async fn change_settings(
+        &self,
+        workspace: WorkspaceId,
+        changes: &[SettingChange],
+        at: DateTime<Utc>,
+        fact: OutboxEvent,
+    ) -> Result<Settings, StoreError>;
 }
 
 /// Wrapped data keys.
@@ -135,6 +207,9 @@ pub(crate) trait SecretStore: Send + Sync + 'static {
 }
 
 /// All that the service keeps.
-pub(crate) trait TenancyStore: WorkspaceStore + KeyStore + SecretStore {}
+pub(crate) trait TenancyStore:
+    WorkspaceStore + MemberStore + SettingsStore + KeyStore + SecretStore
+{
+}
 
-impl<S: WorkspaceStore + KeyStore + SecretStore> TenancyStore for S {}
+impl<S: WorkspaceStore + MemberStore + SettingsStore + KeyStore + SecretStore> TenancyStore for S {}

@@ -41,6 +41,19 @@ pub struct AccessClaims {
     pub scope: String,
     /// Whether a second factor was passed.
     pub mfa: bool,
+    /// Who really acts, where somebody acts in the name of the person (RFC 8693 §4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Actor>,
+}
+
+/// Who acts in the name of somebody else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// Who knows the actor by that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iss: Option<String>,
+    /// The actor.
+    pub sub: String,
 }
 
 /// Signs and verifies access tokens. Changing the secret voids every token (B-AUTH-15).

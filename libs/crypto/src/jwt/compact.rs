@@ -11,7 +11,7 @@ use super::{Reason, TokenError};
 
 /// The longest token that is read.
 const MAX_BYTES: usize = 8 * 1024;
-/// The longest key id that is tolerated (JWT-02). We have one key per kind and select none by id.
+/// The longest key id that is tolerated (JWT-02). We have one key per kind of our own and select none by id.
 const MAX_KID_BYTES: usize = 64;
 
 /// Whether `text` has the form of a JWT. Says nothing of its worth.
@@ -20,7 +20,7 @@ pub fn fits_jwt(text: &str) -> bool {
 }
 
 /// The signed part, the header, the claims and the signature.
-fn parts(text: &str) -> Option<(&str, &str, &str, &str)> {
+pub(super) fn parts(text: &str) -> Option<(&str, &str, &str, &str)> {
     let fits = text.len() <= MAX_BYTES
         && text
             .bytes()
@@ -74,7 +74,6 @@ pub(super) fn verify<'k, T: DeserializeOwned>(
     token: &str,
 ) -> Result<T, TokenError> {
     let (signed, header, claims, signature) = parts(token).ok_or(Reason::Shape)?;
-    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| Reason::Shape);
     decode(signature)?;
     let genuine = keys.into_iter().any(|key| {
         crypto::verify(signature, signed.as_bytes(), &key.verifying, Algorithm::HS256).unwrap_or(false)
@@ -83,17 +82,27 @@ pub(super) fn verify<'k, T: DeserializeOwned>(
         return Err(Reason::Signature.into());
     }
     check_header(&decode(header)?, typ)?;
-    let claims = decode(claims)?;
+    Ok(read_claims(claims)?)
+}
+
+/// The bytes of a part in their one spelling: unpadded, no stray bits (JWT-04).
+pub(super) fn decode(part: &str) -> Result<Vec<u8>, Reason> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| Reason::Shape)
+}
+
+/// The claims of a token whose signature was verified.
+pub(super) fn read_claims<T: DeserializeOwned>(part: &str) -> Result<T, Reason> {
+    let claims = decode(part)?;
     refuse_duplicates(&claims).map_err(|_| Reason::Claims)?;
-    Ok(serde_json::from_slice(&claims).map_err(|_| Reason::Claims)?)
+    serde_json::from_slice(&claims).map_err(|_| Reason::Claims)
 }
 
 /// The header members that mean something to us; a member that must not be there is refused by its mere presence.
 #[derive(Deserialize)]
-struct Header {
-    alg: String,
-    typ: Option<String>,
-    kid: Option<String>,
+pub(super) struct Header {
+    pub(super) alg: String,
+    pub(super) typ: Option<String>,
+    pub(super) kid: Option<String>,
     #[serde(default, deserialize_with = "present")]
     crit: bool,
     #[serde(default, deserialize_with = "present")]
@@ -110,25 +119,32 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D:
     serde::de::IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
-fn check_header(json: &[u8], typ: &str) -> Result<(), Reason> {
+/// The header of a token that brings no keys and makes no demands (JWT-02, JWT-03).
+pub(super) fn read_header(json: &[u8]) -> Result<Header, Reason> {
     refuse_duplicates(json).map_err(|_| Reason::Header)?;
     let header: Header = serde_json::from_slice(json).map_err(|_| Reason::Header)?;
+    if header.crit || header.jku || header.jwk || header.x5u || header.x5c {
+        return Err(Reason::Header);
+    }
+    match &header.kid {
+        Some(kid) if !fits_kid(kid) => Err(Reason::Header),
+        Some(_) | None => Ok(header),
+    }
+}
+
+fn check_header(json: &[u8], typ: &str) -> Result<(), Reason> {
+    let header = read_header(json)?;
     if header.alg != "HS256" {
         return Err(Reason::Algorithm);
     }
     if header.typ.as_deref() != Some(typ) {
         return Err(Reason::Kind);
     }
-    if header.crit || header.jku || header.jwk || header.x5u || header.x5c {
-        return Err(Reason::Header);
-    }
-    match header.kid {
-        Some(kid) if !kid_fits(&kid) => Err(Reason::Header),
-        Some(_) | None => Ok(()),
-    }
+    Ok(())
 }
 
-fn kid_fits(kid: &str) -> bool {
+/// Whether `kid` may be looked up at all (JWT-02): 1 to 64 of the characters that are safe everywhere.
+pub fn fits_kid(kid: &str) -> bool {
     (1..=MAX_KID_BYTES).contains(&kid.len())
         && kid
             .bytes()

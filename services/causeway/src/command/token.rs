@@ -20,8 +20,8 @@ pub(crate) enum Command {
     ///
     /// Needs the INTERNAL_SERVICE_SECRET of that process. For an audit service at localhost:7000:
     ///
-    /// grpcurl -plaintext -H "authorization: Bearer $(causeway token service --for audit --workspace ID)" localhost:7000
-    /// causeway.audit.v1.AuditService/GetRoot
+    /// buf curl --http2-prior-knowledge --protocol grpc -d '{}' -H "authorization: Bearer $(causeway token service
+    /// --for audit --workspace ID)" http://localhost:7000/causeway.audit.v1.AuditService/GetRoot
     Service {
         /// The service that is called, such as `audit`.
         #[arg(long = "for")]

@@ -17,6 +17,8 @@ pub(super) fn text(running: &Running) -> String {
         return String::new();
     };
     let (base, admin) = (url(gateway), url(running.admin));
+    // As it was called, so that the lines can be copied.
+    let program = std::env::args().next().unwrap_or_else(|| "causeway".to_owned());
     let open = if gateway.ip().is_unspecified() {
         "\n  Others on your network can reach it; BIND_ADDR=127.0.0.1 keeps it to this machine."
     } else {
@@ -34,8 +36,8 @@ pub(super) fn text(running: &Running) -> String {
 ",
         docs = format!("{base}/docs"),
         metrics = format!("{admin}/metrics"),
-        demo = "causeway demo",
-        check = "causeway config check",
+        demo = format!("{program} demo"),
+        check = format!("{program} config check"),
     )
 }
 

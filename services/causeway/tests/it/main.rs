@@ -6,6 +6,7 @@ mod clients;
 mod door;
 mod hostile;
 mod http;
+mod logs;
 mod mesh;
 mod models;
 mod processes;

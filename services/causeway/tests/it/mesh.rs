@@ -44,6 +44,7 @@ impl Mesh {
 
     /// The same with more settings.
     pub(crate) async fn with(more: &[(&str, &str)]) -> Self {
+        crate::logs::of_this_process();
         let mut pairs = vec![("NODE_ENV", "test"), ("JWT_SIGNING_SECRET", SIGNING_SECRET)];
         if !more
             .iter()

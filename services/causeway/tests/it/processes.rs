@@ -134,7 +134,9 @@ impl Whole {
             .read_to_end(&mut text)
             .await
             .unwrap();
-        String::from_utf8_lossy(&text).into_owned()
+        let text = String::from_utf8_lossy(&text).into_owned();
+        crate::logs::keep(&text);
+        text
     }
 }
 
@@ -164,6 +166,7 @@ impl Fleet {
                 .map_or(gateway, |(_, port)| *port);
             let mut environment: Vec<(&str, String)> = vec![
                 ("NODE_ENV", "test".to_owned()),
+                ("LOG_LEVEL", "debug".to_owned()),
                 ("JWT_SIGNING_SECRET", SIGNING_SECRET.to_owned()),
                 ("INTERNAL_SERVICE_SECRET", INTERNAL_SECRET.to_owned()),
                 ("DATABASE_URL", database.service_url().expose_secret().to_owned()),
@@ -189,7 +192,7 @@ impl Fleet {
             children.push((
                 name,
                 program(&["serve", name], &environment)
-                    .stderr(Stdio::null())
+                    .stderr(crate::logs::of_process())
                     .spawn()
                     .unwrap(),
             ));

@@ -1,5 +1,8 @@
 //! The store of a process without a database. One lock: each method is one step.
 
+mod members;
+mod settings;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,9 +10,12 @@ use async_trait::async_trait;
 use causeway_context::{UserId, WorkspaceId};
 use causeway_outbox::{MemoryOutbox, OutboxEvent};
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::{KeyStore, SecretStore, StoreError, WorkspaceStore};
-use crate::domain::{Member, Membership, Secret, SecretName, Workspace, WorkspaceName, WrappedDataKey};
+use crate::domain::{
+    Invitation, Member, Membership, Secret, SecretHash, SecretName, Settings, Workspace, WorkspaceName, WrappedDataKey,
+};
 use crate::page::{Page, TimePlace};
 
 /// Everything in memory.
@@ -23,6 +29,8 @@ pub(crate) struct MemoryStore {
 struct State {
     workspaces: BTreeMap<WorkspaceId, Workspace>,
     members: BTreeMap<(WorkspaceId, UserId), Member>,
+    invitations: BTreeMap<(WorkspaceId, Uuid), (Invitation, SecretHash)>,
+    settings: BTreeMap<WorkspaceId, Settings>,
     keys: BTreeMap<(WorkspaceId, u32), WrappedDataKey>,
     secrets: BTreeMap<(WorkspaceId, SecretName), Secret>,
 }

@@ -1,0 +1,136 @@
+//! Tokens that others signed with RSA: the same shape, header and claim rules as for our own, a key that is looked up.
+
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+
+use super::compact::{decode, parts, read_claims, read_header};
+use super::{Reason, Span, TokenError};
+
+/// What RFC 7515 calls a JWT that says its kind.
+const TYP: &str = "JWT";
+const LEAST_BITS: usize = 2048;
+const MOST_BITS: usize = 8192;
+/// 65537.
+const EXPONENT: [u8; 3] = [1, 0, 1];
+
+/// A public RSA key that may verify: 2048 to 8192 bits, exponent 65537.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RsaKey {
+    modulus: Vec<u8>,
+}
+
+/// Numbers that make no [`RsaKey`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an RSA key of 2048 to 8192 bits with exponent 65537")]
+pub struct RsaKeyError;
+
+impl RsaKey {
+    /// The key of a modulus and an exponent, both big-endian.
+    ///
+    /// # Errors
+    /// [`RsaKeyError`] for a key that is too short, too long, or has another exponent.
+    pub fn from_components(modulus: &[u8], exponent: &[u8]) -> Result<Self, RsaKeyError> {
+        let (modulus, exponent) = (unpadded(modulus), unpadded(exponent));
+        let high_zeros = modulus.first().map_or(0, |first| first.leading_zeros() as usize);
+        let bits = modulus.len() * 8 - high_zeros;
+        if exponent != EXPONENT || !(LEAST_BITS..=MOST_BITS).contains(&bits) {
+            return Err(RsaKeyError);
+        }
+        Ok(Self {
+            modulus: modulus.to_vec(),
+        })
+    }
+
+    fn signed(&self, message: &[u8], signature: &[u8]) -> bool {
+        let key = RsaPublicKeyComponents {
+            n: self.modulus.as_slice(),
+            e: EXPONENT.as_slice(),
+        };
+        key.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature).is_ok()
+    }
+}
+
+fn unpadded(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    &number[zeros..]
+}
+
+/// A token of somebody else's that was taken apart and is not believed yet. Its header is known, its claims are not.
+pub struct ForeignToken<'t> {
+    signed: &'t str,
+    claims: &'t str,
+    signature: Vec<u8>,
+    kid: String,
+}
+
+impl<'t> ForeignToken<'t> {
+    /// Takes a token apart that says to be signed by RS256 under a key that it names.
+    ///
+    /// # Errors
+    /// [`TokenError`] for another form, another algorithm or kind, no key id, or a header that brings keys or demands.
+    pub fn read(text: &'t str) -> Result<Self, TokenError> {
+        let (signed, header, claims, signature) = parts(text).ok_or(Reason::Shape)?;
+        let signature = decode(signature)?;
+        let header = read_header(&decode(header)?)?;
+        if header.alg != "RS256" {
+            return Err(Reason::Algorithm.into());
+        }
+        if header.typ.is_some_and(|typ| typ != TYP) {
+            return Err(Reason::Kind.into());
+        }
+        let kid = header.kid.ok_or(Reason::Header)?;
+        Ok(Self {
+            signed,
+            claims,
+            signature,
+            kid,
+        })
+    }
+
+    /// The key that it names: a hint for a look-up among trusted keys, nothing more.
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// The claims, once `key` has signed them (JWT-05).
+    ///
+    /// # Errors
+    /// [`TokenError`] for another signer, or for claims that do not read as `T`.
+    pub fn verify<T: DeserializeOwned>(&self, key: &RsaKey) -> Result<T, TokenError> {
+        if !key.signed(self.signed.as_bytes(), &self.signature) {
+            return Err(Reason::Signature.into());
+        }
+        Ok(read_claims(self.claims)?)
+    }
+}
+
+/// From when to when somebody else's token proves anything. Only its end must be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// `iat`.
+    pub issued: Option<i64>,
+    /// `nbf`.
+    pub from: Option<i64>,
+    /// `exp`.
+    pub until: i64,
+}
+
+impl Validity {
+    /// Whether the token is in force now, with 5 s for clocks that differ (JWT-09).
+    ///
+    /// # Errors
+    /// [`TokenError`] before its begin, after its end, or for a span that is none.
+    pub fn check(self, now: DateTime<Utc>) -> Result<(), TokenError> {
+        let from = self.from.or(self.issued).unwrap_or(0);
+        let span = Span {
+            issued: self.issued.unwrap_or(from),
+            from,
+            until: self.until,
+        };
+        if from < 0 {
+            return Err(Reason::Lifetime.into());
+        }
+        Ok(span.check(i64::MAX, now)?)
+    }
+}

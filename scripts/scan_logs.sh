@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Looks for secrets in every log that the tests kept: scripts/scan_logs.sh FOLDER
+# A log without lines proves nothing, so there must be some.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+folder=$1
+lines=$(cat "$folder"/*.log 2>/dev/null | wc -l)
+[[ $lines -ge 1000 ]] || die "only $lines log lines in $folder: what was scanned?"
+
+# Tokens by their shape; then the passwords, keys, secrets, addresses and questions that the tests use.
+patterns=(
+    'cw_[a-z]+_[0-9A-Za-z]{20,}'
+    'eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_-]{8,}'
+    '\$argon2'
+    'correct horse'
+    'sk-of-the-tests'
+    'secret of the tests'
+    'key-of-the-tests'
+    'the-value-of-a-secret'
+    'a-private-question'
+    'a-wrong-password'
+    'Say hello to the auditor'
+    '@example\.com'
+    'postgresql://[^ ]*:[^ ]*@'
+)
+found=0
+for pattern in "${patterns[@]}"; do
+    if grep -nE -m 3 -- "$pattern" "$folder"/*.log; then
+        say "a log holds $pattern"
+        found=1
+    fi
+done
+[[ $found -eq 0 ]] || die "secrets in the logs"
+say "$lines log lines hold no secret"

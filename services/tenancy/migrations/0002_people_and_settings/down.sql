@@ -1,0 +1,4 @@
+DROP TABLE settings;
+DROP TABLE invitation_index;
+DROP TABLE invitations;
+DROP INDEX members_by_role;

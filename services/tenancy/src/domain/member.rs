@@ -1,0 +1,252 @@
+//! Who may change who belongs to a workspace. One place for the rules: every store asks here while it holds the
+//! workspace, so that two changes at the same time cannot both be right.
+
+use causeway_context::{UserId, WorkspaceId};
+use causeway_contracts::{Role, permissions_of};
+use causeway_outbox::OutboxEvent;
+use chrono::{DateTime, Utc};
+
+use crate::refusal::Refusal;
+
+/// The permission to change other people's membership.
+pub(crate) const MEMBERS_WRITE: &str = "members.write";
+
+/// A change of one person's membership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MemberChange {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// Who asks for it.
+    pub actor: UserId,
+    /// Whose membership.
+    pub target: UserId,
+    /// What becomes of it.
+    pub step: MemberStep,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// What becomes of a membership.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MemberStep {
+    /// It begins.
+    Join(Role),
+    /// It has another role.
+    Become(Role),
+    /// It ends.
+    Leave,
+}
+
+/// How things stand in the workspace before a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// The role of who asks.
+    pub actor: Option<Role>,
+    /// The role of whom it concerns.
+    pub target: Option<Role>,
+    /// Whether anybody else is an owner.
+    pub other_owners: bool,
+    /// Whether the one whom it concerns belongs to any workspace at all.
+    pub known: bool,
+}
+
+impl MemberChange {
+    /// Whether the rules allow the change.
+    ///
+    /// # Errors
+    /// The rule that does not.
+    pub(crate) fn check(&self, standing: &Standing) -> Result<(), Refusal> {
+        let itself = self.actor == self.target;
+        if !(itself && self.step == MemberStep::Leave) {
+            may_grant(standing.actor, self.step.role())?;
+        }
+        if let MemberStep::Join(_) = self.step {
+            return match standing.target {
+                Some(_) => Err(Refusal::MemberExists),
+                None if standing.known => Ok(()),
+                None => Err(Refusal::UserNotFound),
+            };
+        }
+        let before = standing.target.ok_or(Refusal::MemberNotFound)?;
+        if !itself && standing.actor < Some(before) {
+            return Err(Refusal::RoleAboveOwn);
+        }
+        let remains_owner = self.step.role() == Some(Role::Owner);
+        if before == Role::Owner && !remains_owner && !standing.other_owners {
+            return Err(Refusal::LastOwner);
+        }
+        Ok(())
+    }
+
+    /// The fact with what changed.
+    pub(crate) fn describe(&self, fact: OutboxEvent, before: Option<Role>) -> OutboxEvent {
+        let fact = match before {
+            Some(role) => fact.detail("from", role.as_str()),
+            None => fact,
+        };
+        match self.step.role() {
+            Some(role) => fact.detail("to", role.as_str()),
+            None => fact,
+        }
+    }
+}
+
+impl MemberStep {
+    /// The role afterwards.
+    pub(crate) fn role(self) -> Option<Role> {
+        match self {
+            Self::Join(role) | Self::Become(role) => Some(role),
+            Self::Leave => None,
+        }
+    }
+
+    /// The roles into which the person can no longer invite; its invitations into them end.
+    pub(crate) fn lost(self) -> impl Iterator<Item = Role> {
+        let kept = self.role();
+        Role::ALL.into_iter().filter(move |role| Some(*role) > kept)
+    }
+}
+
+/// Whether a member of role `actor` may change other people's membership, and make somebody `role` (RBAC-04).
+///
+/// # Errors
+/// The rule that forbids it.
+pub(crate) fn may_grant(actor: Option<Role>, role: Option<Role>) -> Result<(), Refusal> {
+    let manages = actor.is_some_and(|actor| permissions_of(actor).contains(&MEMBERS_WRITE));
+    if !manages {
+        return Err(Refusal::NotAllowed);
+    }
+    if role > actor {
+        return Err(Refusal::RoleAboveOwn);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use Role::{Admin, Editor, Owner, Viewer};
+
+    use super::*;
+
+    const STEPS: [MemberStep; 9] = [
+        MemberStep::Join(Viewer),
+        MemberStep::Join(Editor),
+        MemberStep::Join(Admin),
+        MemberStep::Join(Owner),
+        MemberStep::Become(Viewer),
+        MemberStep::Become(Editor),
+        MemberStep::Become(Admin),
+        MemberStep::Become(Owner),
+        MemberStep::Leave,
+    ];
+
+    fn change(step: MemberStep, itself: bool) -> MemberChange {
+        let actor = UserId::generate();
+        MemberChange {
+            workspace: WorkspaceId::generate(),
+            actor,
+            target: if itself { actor } else { UserId::generate() },
+            step,
+            at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn standing(actor: Option<Role>, target: Option<Role>) -> Standing {
+        Standing {
+            actor,
+            target,
+            other_owners: true,
+            known: true,
+        }
+    }
+
+    #[test]
+    fn nobody_gives_or_touches_a_role_above_the_own_one() {
+        for actor in [Admin, Owner] {
+            for target in Role::ALL {
+                for role in Role::ALL {
+                    let answer = change(MemberStep::Become(role), false)
+                        .check(&standing(Some(actor), Some(target)));
+                    let allowed = role <= actor && target <= actor;
+                    assert_eq!(answer.is_ok(), allowed, "{actor:?} makes {target:?} {role:?}");
+                }
+                let answer = change(MemberStep::Leave, false).check(&standing(Some(actor), Some(target)));
+                assert_eq!(answer.is_ok(), target <= actor, "{actor:?} removes {target:?}");
+            }
+            for role in Role::ALL {
+                let answer = change(MemberStep::Join(role), false).check(&standing(Some(actor), None));
+                assert_eq!(answer.is_ok(), role <= actor, "{actor:?} adds {role:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn below_admin_and_outside_nothing_can_be_done_to_others() {
+        for actor in [None, Some(Viewer), Some(Editor)] {
+            for (step, target) in STEPS
+                .into_iter()
+                .flat_map(|step| Role::ALL.map(|role| (step, role)))
+            {
+                let answer = change(step, false).check(&standing(actor, Some(target)));
+                assert_eq!(answer, Err(Refusal::NotAllowed), "{actor:?} {step:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_member_can_go_and_cannot_raise_itself() {
+        for role in Role::ALL {
+            let own = standing(Some(role), Some(role));
+            assert_eq!(change(MemberStep::Leave, true).check(&own), Ok(()), "{role:?}");
+            for more in Role::ALL.into_iter().filter(|more| *more > role) {
+                assert!(
+                    change(MemberStep::Become(more), true).check(&own).is_err(),
+                    "{role:?} to {more:?}"
+                );
+            }
+        }
+        let gone = change(MemberStep::Leave, true).check(&standing(None, None));
+        assert_eq!(gone, Err(Refusal::MemberNotFound));
+    }
+
+    #[test]
+    fn the_last_owner_stays_one() {
+        let last = Standing {
+            other_owners: false,
+            ..standing(Some(Owner), Some(Owner))
+        };
+        for itself in [true, false] {
+            for step in [
+                MemberStep::Leave,
+                MemberStep::Become(Admin),
+                MemberStep::Become(Viewer),
+            ] {
+                assert_eq!(
+                    change(step, itself).check(&last),
+                    Err(Refusal::LastOwner),
+                    "{step:?}"
+                );
+            }
+            assert_eq!(change(MemberStep::Become(Owner), itself).check(&last), Ok(()));
+        }
+    }
+
+    #[test]
+    fn only_somebody_known_joins_and_only_once() {
+        let join = change(MemberStep::Join(Viewer), false);
+        let unknown = Standing {
+            known: false,
+            ..standing(Some(Owner), None)
+        };
+        assert_eq!(join.check(&unknown), Err(Refusal::UserNotFound));
+        let member = standing(Some(Owner), Some(Viewer));
+        assert_eq!(join.check(&member), Err(Refusal::MemberExists));
+    }
+
+    #[test]
+    fn what_was_lost_is_above_what_was_kept() {
+        assert_eq!(MemberStep::Become(Editor).lost().collect::<Vec<_>>(), [Admin, Owner]);
+        assert_eq!(MemberStep::Leave.lost().count(), 4);
+        assert_eq!(MemberStep::Become(Owner).lost().count(), 0);
+    }
+}
