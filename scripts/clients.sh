@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The independent clients in tests/clients:
 #   scripts/clients.sh install      their pinned dependencies, into target/clients
-#   scripts/clients.sh run NAME     one of openai_sdk, grpcio_story, connect_web, buf_curl, against CAUSEWAY_URL
+#   scripts/clients.sh run NAME     one of openai_sdk, grpcio_story, connect_web, buf_curl, against CAUSEWAY_URL;
+#                                   or moto, a stand-in for AWS that says on which free port it listens
 #
 # `run` exits 69 when the clients are not installed, so that a test can tell that from a failure.
 set -euo pipefail
@@ -13,11 +14,12 @@ from="$ROOT/tests/clients"
 home="$ROOT/target/clients"
 contracts=$(find "$ROOT/proto" -name '*.proto' | sort)
 
+# install_python NAME REQUIREMENTS
 install_python() {
-    fresh "$home/python.stamp" "$from/requirements.txt" && return
-    python3 -m venv --clear "$home/python"
-    "$home/python/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$from/requirements.txt"
-    mark "$home/python.stamp" "$from/requirements.txt"
+    fresh "$home/$1.stamp" "$2" && return
+    python3 -m venv --clear "$home/$1"
+    "$home/$1/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$2"
+    mark "$home/$1.stamp" "$2"
 }
 
 install_browser_client() {
@@ -35,11 +37,23 @@ install_browser_client() {
     mark "$home/connect_web.stamp" "$from"/connect_web/* $contracts
 }
 
+# installed NAME...: ends the script if one is not.
+installed() {
+    local name
+    for name in "$@"; do
+        [[ -f $home/$name.stamp ]] || {
+            echo "the clients are not installed: run scripts/clients.sh install" >&2
+            exit "$UNAVAILABLE"
+        }
+    done
+}
+
 run() {
-    [[ -f $home/python.stamp && -f $home/connect_web.stamp ]] || {
-        echo "the clients are not installed: run scripts/clients.sh install" >&2
-        exit "$UNAVAILABLE"
-    }
+    if [[ $1 == moto ]]; then
+        installed moto
+        exec "$home/moto/bin/moto_server" -H 127.0.0.1 -p 0
+    fi
+    installed python connect_web
     # The gateway under test is on this machine; no proxy stands between.
     export PYTHONDONTWRITEBYTECODE=1 NO_PROXY="${NO_PROXY:+$NO_PROXY,}127.0.0.1,localhost,::1"
     export no_proxy=$NO_PROXY
@@ -54,7 +68,8 @@ run() {
 case ${1-} in
     install)
         mkdir -p "$home"
-        install_python
+        install_python python "$from/requirements.txt"
+        install_python moto "$from/moto/requirements.txt"
         install_browser_client
         ;;
     run) run "${2-}" ;;

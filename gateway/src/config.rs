@@ -17,7 +17,7 @@ pub struct Config {
     pub origins: Vec<String>,
     /// The Content-Security-Policy to send; none when it is switched off.
     pub content_security_policy: Option<HeaderValue>,
-    /// Whether the public side is https: HSTS and Secure cookies.
+    /// Whether the public side is https: HSTS.
     pub public_https: bool,
     /// Proxies whose forwarded addresses are believed.
     pub trusted_proxies: Vec<IpNet>,
@@ -44,6 +44,8 @@ pub struct CookieConfig {
     pub domain: Option<String>,
     /// `Lax`, `Strict` or `None`.
     pub same_site: &'static str,
+    /// Whether it is sent over https only: with an address of https, and always in production.
+    pub secure: bool,
 }
 
 /// How often a workspace may call (B-GW-17).
@@ -120,6 +122,7 @@ impl Config {
                     Some("none") => "None",
                     _ => "Lax",
                 },
+                secure: public_url.starts_with("https://") || tier == Tier::Production,
             },
             refresh_seconds: number::<i64>(settings, "AUTH_REFRESH_TOKEN_TTL_DAYS", 30) * 86_400,
         };

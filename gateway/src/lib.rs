@@ -4,6 +4,7 @@
 mod config;
 mod door;
 mod grpc;
+mod json;
 mod openai;
 mod pages;
 mod ready;
@@ -11,6 +12,9 @@ mod refusal;
 mod rest;
 mod rpc;
 mod target;
+#[cfg(test)]
+mod tests;
+mod wire;
 
 pub use config::{Config, RateTier};
 
@@ -20,6 +24,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use causeway_crypto::AccessTokenKey;
 use causeway_mesh::Mesh;
+use tokio_util::task::TaskTracker;
 
 use crate::door::{authenticate, idempotency, rate};
 use crate::target::Targets;
@@ -34,6 +39,8 @@ pub(crate) struct Gateway {
     addresses: rate::Limiter,
     workspaces: rate::Limiter,
     answers: idempotency::Answers,
+    /// Calls that run to their end whether or not their client waits.
+    calls: TaskTracker,
     health: tonic::service::Routes,
 }
 
@@ -49,12 +56,13 @@ pub fn router(config: Config, mesh: Mesh, access: AccessTokenKey, health: tonic:
         addresses: rate::Limiter::new(),
         workspaces: rate::Limiter::new(),
         answers: idempotency::Answers::new(),
+        calls: TaskTracker::new(),
         health: health.prepare(),
         config,
         mesh,
         access,
     });
-    let cors = door::cors::layer(&gateway.config);
+    let cors = door::cors::rules(&gateway.config);
     // The last layer added is the first that a request meets.
     Router::new()
         .fallback(target::dispatch)
@@ -67,7 +75,7 @@ pub fn router(config: Config, mesh: Mesh, access: AccessTokenKey, health: tonic:
         .layer(from_fn_with_state(Arc::clone(&gateway), door::route::layer))
         .layer(from_fn_with_state(Arc::clone(&gateway), door::limits::layer))
         .layer(from_fn_with_state(Arc::clone(&gateway), door::strip::layer))
-        .layer(cors)
+        .layer(from_fn_with_state(cors, door::cors::layer))
         .layer(from_fn_with_state(
             Arc::clone(&gateway),
             door::security_headers::layer,

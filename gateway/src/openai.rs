@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use prost_reflect::{DynamicMessage, ReflectMessage as _};
 
 use crate::Gateway;
+use crate::json;
 use crate::refusal::{Form, refuse};
 use crate::rpc::{self, Origin};
 
@@ -33,6 +34,7 @@ async fn answer(
     request: Request<Body>,
     origin: Origin,
 ) -> Result<Response, ApiError> {
+    json::check_type(request.headers())?;
     let body = rpc::read(request.into_body()).await?;
     let chat = request::parse(&body)?;
     if chat.stream {

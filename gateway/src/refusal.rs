@@ -1,14 +1,17 @@
 //! Errors at the door, in the shape of the surface that was called.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use causeway_context::RequestId;
 use causeway_errors::{ApiError, Code, Problem, http_status};
-use http::{HeaderValue, Request, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use serde_json::json;
 use tonic::Status;
 
 use crate::door::observe;
+use crate::wire::Wire;
 
 /// The shape of a surface's errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,44 +20,29 @@ pub(crate) enum Form {
     Problem,
     /// OpenAI's error object.
     Openai,
-    /// gRPC: the status is in the headers.
-    Grpc,
-    /// gRPC-web, binary.
-    GrpcWeb,
-    /// gRPC-web, text.
-    GrpcWebText,
+    /// gRPC and gRPC-web: the status is in the headers.
+    Grpc(Wire),
 }
 
+/// Where clients of OpenAI expect its error object.
+pub(crate) const OPENAI_PATHS: [&str; 2] = ["/v1/chat/completions", "/v1/models"];
+
 impl Form {
-    /// Whether the answer is a gRPC status, and as which media type.
-    pub(crate) fn grpc_type(self) -> Option<&'static str> {
-        match self {
-            Self::Problem | Self::Openai => None,
-            Self::Grpc => Some("application/grpc"),
-            Self::GrpcWeb => Some("application/grpc-web+proto"),
-            Self::GrpcWebText => Some("application/grpc-web-text+proto"),
+    /// The form that a request's caller understands.
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        let path = request.uri().path();
+        let path = path.strip_prefix("/api").unwrap_or(path);
+        match Wire::of(request.headers()) {
+            Some(Wire::Foreign) => Self::Problem,
+            Some(wire) => Self::Grpc(wire),
+            None if OPENAI_PATHS.contains(&path) => Self::Openai,
+            None => Self::Problem,
         }
     }
 
-    /// The form that a request's caller understands.
-    pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        let kind = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .map(HeaderValue::as_bytes)
-            .unwrap_or_default();
-        let path = request.uri().path();
-        if kind.starts_with(b"application/grpc-web-text") {
-            Self::GrpcWebText
-        } else if kind.starts_with(b"application/grpc-web") {
-            Self::GrpcWeb
-        } else if kind.starts_with(b"application/grpc") {
-            Self::Grpc
-        } else if path.ends_with("/v1/chat/completions") || path.ends_with("/v1/models") {
-            Self::Openai
-        } else {
-            Self::Problem
-        }
+    /// Whether the answer is a gRPC status.
+    pub(crate) fn is_grpc(self) -> bool {
+        matches!(self, Self::Grpc(_))
     }
 }
 
@@ -63,11 +51,11 @@ pub(crate) fn refuse(form: Form, request_id: &RequestId, error: ApiError) -> Res
     let status = http_status(&error);
     let code = error.code;
     let retry_after = error.retry_after;
-    if let Some(kind) = form.grpc_type() {
+    if let Form::Grpc(wire) = form {
         let mut response = Status::from(error).into_http::<Body>();
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        if let Some(kind) = wire.media_type() {
+            response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        }
         return response;
     }
     let mut response = if form == Form::Openai {
@@ -80,7 +68,7 @@ pub(crate) fn refuse(form: Form, request_id: &RequestId, error: ApiError) -> Res
     };
     let headers = response.headers_mut();
     if let Some(delay) = retry_after {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(delay)));
     }
     if code == Code::Unauthenticated {
         headers.insert(
@@ -96,24 +84,23 @@ pub(crate) fn refuse_request<B>(request: &Request<B>, error: ApiError) -> Respon
     refuse(Form::of(request), &observe::request_id(request), error)
 }
 
+/// A delay in whole seconds, at least one: who comes back then is not too early.
+pub(crate) fn whole_seconds(delay: Duration) -> u64 {
+    delay
+        .as_secs()
+        .saturating_add(u64::from(delay.subsec_nanos() > 0))
+        .max(1)
+}
+
 /// OpenAI's error object.
 pub(crate) fn openai(error: &ApiError, request_id: &RequestId) -> serde_json::Value {
-    let kind = match error.code {
-        Code::Unauthenticated => "authentication_error",
-        Code::PermissionDenied => "permission_error",
-        Code::ResourceExhausted => "rate_limit_error",
-        Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => "invalid_request_error",
-        Code::Ok
-        | Code::Cancelled
-        | Code::Unknown
-        | Code::DeadlineExceeded
-        | Code::AlreadyExists
-        | Code::Aborted
-        | Code::OutOfRange
-        | Code::Unimplemented
-        | Code::Internal
-        | Code::Unavailable
-        | Code::DataLoss => "api_error",
+    let status = http_status(error);
+    let kind = match status {
+        StatusCode::UNAUTHORIZED => "authentication_error",
+        StatusCode::FORBIDDEN => "permission_error",
+        StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+        status if status.is_client_error() => "invalid_request_error",
+        _ => "api_error",
     };
     json!({"error": {
         "message": error.message,
@@ -123,4 +110,51 @@ pub(crate) fn openai(error: &ApiError, request_id: &RequestId) -> serde_json::Va
         "error_id": error.error_id,
         "request_id": request_id.as_str(),
     }})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(path: &str, kind: &str) -> Form {
+        Form::of(
+            &Request::builder()
+                .uri(path)
+                .header("content-type", kind)
+                .body(())
+                .unwrap(),
+        )
+    }
+
+    #[test]
+    fn the_shape_follows_the_surface() {
+        assert_eq!(form("/v1/models", "application/json"), Form::Openai);
+        assert_eq!(form("/api/v1/chat/completions", ""), Form::Openai);
+        assert_eq!(form("/elsewhere/v1/models", ""), Form::Problem);
+        assert_eq!(form("/v1/models", "application/grpc-web"), Form::Grpc(Wire::Web));
+        assert_eq!(form("/v1/tokens", "application/grpc+json"), Form::Problem);
+    }
+
+    #[test]
+    fn what_the_client_did_wrong_is_not_an_api_error() {
+        let id = RequestId::generate();
+        for (code, reason, kind) in [
+            (Code::Unimplemented, "METHOD_NOT_ALLOWED", "invalid_request_error"),
+            (Code::OutOfRange, "PAYLOAD_TOO_LARGE", "invalid_request_error"),
+            (Code::Internal, "INTERNAL", "api_error"),
+            (Code::Unavailable, "OVERLOADED", "api_error"),
+        ] {
+            let error = ApiError::new(code, reason, "text");
+            assert_eq!(openai(&error, &id)["error"]["type"], kind, "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_delay_is_never_rounded_down() {
+        let seconds = |millis| whole_seconds(Duration::from_millis(millis));
+        assert_eq!(
+            [seconds(0), seconds(1), seconds(1000), seconds(1001)],
+            [1, 1, 1, 2]
+        );
+    }
 }

@@ -3,6 +3,7 @@
 mod cookie;
 mod events;
 mod input;
+mod subject;
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
@@ -16,7 +17,9 @@ use crate::Gateway;
 use crate::refusal::{Form, refuse};
 use crate::rpc::{self, Origin};
 
+pub(crate) use cookie::cookie as refresh_cookie;
 pub(crate) use events::{event, respond};
+pub(crate) use subject::Subject;
 
 /// Answers a REST call.
 pub(crate) async fn answer(
@@ -46,7 +49,8 @@ async fn transcode(
     let body = rpc::read(body).await?;
     let descriptor = rpc::message(method.input)?;
     let mut json = input::assemble(&descriptor, route, &parameters, &parts, &body)?;
-    let by_cookie = cookie::take(&gateway.config, method, &parts.headers, &mut json)?;
+    let by_cookie = cookie::take(&gateway.config, method, &parts, &mut json)?;
+    subject::take(&parts, &mut json)?;
     input::take_idempotency_key(&descriptor, &parts.headers, &mut json);
     let message = causeway_contracts::from_json(&descriptor, Value::Object(json))
         .map_err(|error| ApiError::invalid(within(route, &error.path), error.reason))?;

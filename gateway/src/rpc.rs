@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
@@ -14,11 +15,16 @@ use http::{HeaderMap, HeaderValue, Request, header};
 use http_body_util::BodyExt as _;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor};
+use tokio::time::Instant;
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
 /// One byte of flags and four of length before every gRPC message.
 const PREFIX: usize = 5;
+/// How long the next piece of a request's body may take, and the whole of it: a client that trickles keeps a
+/// connection and memory for nothing.
+const NEXT_PIECE: Duration = Duration::from_secs(15);
+const WHOLE_BODY: Duration = Duration::from_secs(120);
 /// The most that an answer's message may measure.
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
@@ -181,23 +187,76 @@ fn frame(message: &DynamicMessage) -> Bytes {
 /// Reads a request's body whole.
 ///
 /// # Errors
-/// `PAYLOAD_TOO_LARGE` past the limit that the door has set, `BODY_CUT` when the client went away.
-pub(crate) async fn read(body: Body) -> Result<Bytes, ApiError> {
-    match body.collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) => {
-            let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-            while let Some(inner) = cause {
-                if inner.is::<http_body_util::LengthLimitError>() {
-                    return Err(crate::door::limits::too_large());
+/// `PAYLOAD_TOO_LARGE` past the limit that the door has set, `BODY_TIMEOUT` when it does not come, `BODY_CUT` when the
+/// client went away.
+pub(crate) async fn read(mut body: Body) -> Result<Bytes, ApiError> {
+    let end = Instant::now() + WHOLE_BODY;
+    let mut bytes = BytesMut::new();
+    loop {
+        let next = (Instant::now() + NEXT_PIECE).min(end);
+        match tokio::time::timeout_at(next, body.frame()).await {
+            Err(_) => return Err(overdue()),
+            Ok(None) => return Ok(bytes.freeze()),
+            Ok(Some(Err(error))) => return Err(unreadable(&error)),
+            Ok(Some(Ok(frame))) => {
+                if let Ok(data) = frame.into_data() {
+                    bytes.extend_from_slice(&data);
                 }
-                cause = inner.source();
             }
-            Err(ApiError::new(
-                causeway_errors::Code::InvalidArgument,
-                "BODY_CUT",
-                "the body ended early",
-            ))
         }
+    }
+}
+
+fn overdue() -> ApiError {
+    ApiError::new(Code::Cancelled, "BODY_TIMEOUT", "the body did not come in time")
+}
+
+fn unreadable(error: &axum::Error) -> ApiError {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if inner.is::<http_body_util::LengthLimitError>() {
+            return crate::door::limits::too_large();
+        }
+        cause = inner.source();
+    }
+    ApiError::new(Code::InvalidArgument, "BODY_CUT", "the body ended early")
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_comes_is_not_waited_for() {
+        let endless = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        assert_eq!(read(endless).await.unwrap_err().reason, "BODY_TIMEOUT");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_ends_too() {
+        let started = Instant::now();
+        let trickle = stream::unfold((), |()| async {
+            tokio::time::sleep(NEXT_PIECE / 2).await;
+            Some((Ok::<_, std::io::Error>(Bytes::from_static(b"a")), ()))
+        });
+        let error = read(Body::from_stream(trickle)).await.unwrap_err();
+        assert_eq!(
+            (error.reason.as_ref(), started.elapsed()),
+            ("BODY_TIMEOUT", WHOLE_BODY)
+        );
+    }
+
+    #[tokio::test]
+    async fn pieces_become_one_body() {
+        let pieces = ["{\"a\"", ":1}"].map(|piece| Ok::<_, std::io::Error>(Bytes::from(piece)));
+        assert_eq!(
+            read(Body::from_stream(stream::iter(pieces))).await.unwrap(),
+            "{\"a\":1}"
+        );
+        let cut = [Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("reset"))];
+        let error = read(Body::from_stream(stream::iter(cut))).await.unwrap_err();
+        assert_eq!(error.reason, "BODY_CUT");
     }
 }

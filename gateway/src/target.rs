@@ -8,9 +8,10 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use causeway_contracts::{Dialect, METHODS, Method, Route, Rule, method};
 use causeway_errors::{ApiError, Code};
-use http::{HeaderValue, Method as Verb, Request, StatusCode, header};
+use http::{Method as Verb, Request, StatusCode};
 
 use crate::refusal::refuse_request;
+use crate::wire::Wire;
 use crate::{Gateway, grpc, openai, pages, ready, rest};
 
 /// Where a request goes.
@@ -50,6 +51,20 @@ impl Label {
         owner: "gateway",
         name: "unknown",
     };
+}
+
+/// Why a request goes nowhere.
+#[derive(Debug)]
+pub(crate) struct Nowhere {
+    pub(crate) error: ApiError,
+    /// The methods that the route has, when it has others.
+    pub(crate) allow: Option<String>,
+}
+
+impl From<ApiError> for Nowhere {
+    fn from(error: ApiError) -> Self {
+        Self { error, allow: None }
+    }
 }
 
 impl Target {
@@ -134,19 +149,19 @@ impl Targets {
     /// Where `request` goes.
     ///
     /// # Errors
-    /// 404, 405, or gRPC's UNIMPLEMENTED.
-    pub(crate) fn find<B>(&self, request: &Request<B>) -> Result<Target, Box<ApiError>> {
+    /// 404, 405, 415, or gRPC's UNIMPLEMENTED.
+    pub(crate) fn find<B>(&self, request: &Request<B>) -> Result<Target, Box<Nowhere>> {
         let path = request.uri().path();
-        let kind = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .map(HeaderValue::as_bytes)
-            .unwrap_or_default();
-        if kind.starts_with(b"application/grpc") {
-            return rpc(path);
+        match Wire::of(request.headers()) {
+            Some(Wire::Foreign) => return Err(Box::new(unsupported())),
+            Some(_) if request.method() != Verb::POST => return Err(not_allowed("POST".to_owned())),
+            Some(_) => return rpc(path),
+            None => {}
         }
         let Ok(found) = self.0.at(path) else {
-            return Err(Box::new(ApiError::not_found("ROUTE_NOT_FOUND", "no such route")));
+            return Err(Box::new(
+                ApiError::not_found("ROUTE_NOT_FOUND", "no such route").into(),
+            ));
         };
         let verb = if request.method() == Verb::HEAD {
             "GET"
@@ -154,12 +169,7 @@ impl Targets {
             request.method().as_str()
         };
         let Some(leaf) = found.value.get(verb) else {
-            let error = ApiError::new(
-                Code::Unimplemented,
-                "METHOD_NOT_ALLOWED",
-                "the route has no such method",
-            );
-            return Err(Box::new(error));
+            return Err(not_allowed(allowed(found.value)));
         };
         match *leaf {
             Leaf::Page(page) => Ok(Target::Page(page)),
@@ -174,6 +184,34 @@ impl Targets {
             }
         }
     }
+}
+
+/// The methods of a route, as `Allow` lists them.
+fn allowed(verbs: &HashMap<&'static str, Leaf>) -> String {
+    let mut verbs: Vec<&str> = verbs.keys().copied().collect();
+    if verbs.contains(&"GET") {
+        verbs.push("HEAD");
+    }
+    verbs.push("OPTIONS");
+    verbs.sort_unstable();
+    verbs.join(", ")
+}
+
+fn not_allowed(allow: String) -> Box<Nowhere> {
+    let error = ApiError::new(
+        Code::Unimplemented,
+        "METHOD_NOT_ALLOWED",
+        "the route has no such method",
+    );
+    Box::new(Nowhere {
+        error,
+        allow: Some(allow),
+    })
+}
+
+fn unsupported() -> Nowhere {
+    let message = "the gateway speaks protobuf over gRPC and gRPC-web";
+    ApiError::new(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", message).into()
 }
 
 /// A path template with its parameters numbered: two RPCs may name the same one differently.
@@ -202,7 +240,7 @@ fn decoded(value: &str) -> String {
         .into_owned()
 }
 
-fn rpc(path: &str) -> Result<Target, Box<ApiError>> {
+fn rpc(path: &str) -> Result<Target, Box<Nowhere>> {
     if path.starts_with("/grpc.health.v1.Health/")
         || path.starts_with("/grpc.reflection.v1.ServerReflection/")
     {
@@ -210,11 +248,9 @@ fn rpc(path: &str) -> Result<Target, Box<ApiError>> {
     }
     match method(path) {
         Some(method) if method.rule != Rule::Internal => Ok(Target::Grpc(method)),
-        _ => Err(Box::new(ApiError::new(
-            Code::Unimplemented,
-            "UNKNOWN_METHOD",
-            "no such method",
-        ))),
+        _ => Err(Box::new(
+            ApiError::new(Code::Unimplemented, "UNKNOWN_METHOD", "no such method").into(),
+        )),
     }
 }
 

@@ -16,10 +16,11 @@ use causeway_contracts::{CallerKind, Role, Rule};
 use causeway_crypto::{AccessClaims, fits_jwt, token};
 use causeway_errors::{ApiError, Code};
 use chrono::Utc;
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, HeaderValue, Request, header};
 
 use crate::Gateway;
 use crate::refusal::refuse_request;
+use crate::rest::Subject;
 use crate::target::Target;
 
 /// Within this time a revoked token is refused by every gateway (contract §2).
@@ -65,7 +66,7 @@ pub(crate) async fn layer(
         return next.run(request).await;
     };
     let caller = if method.rule == Rule::Public {
-        Ok(Caller::anonymous())
+        Subject::set_aside(method, &mut request).map(|()| Caller::anonymous())
     } else {
         // The future must not hold the request: its body cannot be shared between threads.
         match credential(request.headers()) {
@@ -167,15 +168,85 @@ fn of_claims(claims: AccessClaims) -> Result<Caller, ApiError> {
 
 /// `X-Tenant-Id` may name the workspace; it must be the credential's (C-5).
 fn agree(headers: &HeaderMap, caller: Caller) -> Result<Caller, ApiError> {
-    let Some(named) = headers.get("x-tenant-id") else {
-        return Ok(caller);
-    };
     let own = caller.workspace.map(|workspace| workspace.to_string());
-    if caller.is_anonymous() || own.is_some_and(|own| named.as_bytes().eq_ignore_ascii_case(own.as_bytes())) {
+    let agrees = |named: &HeaderValue| {
+        own.as_ref()
+            .is_some_and(|own| named.as_bytes().eq_ignore_ascii_case(own.as_bytes()))
+    };
+    if caller.is_anonymous() || headers.get_all("x-tenant-id").iter().all(agrees) {
         return Ok(caller);
     }
     Err(ApiError::forbidden(
         "WORKSPACE_MISMATCH",
         "X-Tenant-Id is not the workspace of the credential",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn a_request_has_one_credential() {
+        let of = |pairs: &[_]| credential(&headers(pairs)).map_err(|error| error.reason);
+        assert_eq!(of(&[]), Ok(None));
+        assert_eq!(of(&[("authorization", "bearer  t ")]), Ok(Some("t".to_owned())));
+        assert_eq!(of(&[("x-api-key", "t")]), Ok(Some("t".to_owned())));
+        for several in [
+            &[("authorization", "Bearer t"), ("authorization", "Bearer t")][..],
+            &[("authorization", "Bearer t"), ("x-api-key", "")],
+            &[("x-api-key", "t"), ("x-api-key", "t")],
+        ] {
+            assert_eq!(of(several), Err("SEVERAL_CREDENTIALS".into()));
+        }
+        for bad in ["Basic YTpi", "Bearer", "t", "", "Bearer\tt"] {
+            assert_eq!(
+                of(&[("authorization", bad)]),
+                Err("UNAUTHENTICATED".into()),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_named_workspace_is_the_credentials_own() {
+        let own = "01890a5d-ac96-774b-bcce-b302099a8057";
+        let workspace = own.parse().unwrap();
+        let caller = Caller::person(
+            CallerKind::User,
+            UserId::generate(),
+            workspace,
+            &[],
+            &[],
+            String::new(),
+        );
+        let agrees = |pairs: &[_]| agree(&headers(pairs), caller.clone()).is_ok();
+        assert!(agrees(&[]) && agrees(&[("x-tenant-id", own)]));
+        assert!(agrees(&[("x-tenant-id", "01890A5D-AC96-774B-BCCE-B302099A8057")]));
+        let other = ("x-tenant-id", "01890a5d-ac96-774b-bcce-b302099a8058");
+        assert!(
+            !agrees(&[other]) && !agrees(&[("x-tenant-id", own), other]) && !agrees(&[("x-tenant-id", "")])
+        );
+        assert!(agree(&headers(&[other]), Caller::anonymous()).is_ok());
+    }
+
+    #[test]
+    fn the_cache_is_bounded() {
+        let cache = Cache::new();
+        for index in 0..CACHED + 10 {
+            let mut hash = [0; 32];
+            hash[..8].copy_from_slice(&index.to_be_bytes());
+            cache.put(hash, Caller::anonymous());
+        }
+        assert_eq!(cache.lock().len(), CACHED);
+        assert!(cache.get(&[0; 32]).is_some() && cache.get(&[1; 32]).is_none());
+    }
 }

@@ -1,8 +1,14 @@
 //! Which pages of other origins may call (B-GW-4 to B-GW-6, B-GW-22, B-GW-35).
 
+use std::convert::Infallible;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method, header};
+use axum::body::Body;
+use axum::extract::State;
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderName, HeaderValue, Method, Request, header};
+use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::Config;
@@ -40,7 +46,26 @@ const RESPONSE_HEADERS: [HeaderName; 13] = [
     header::WWW_AUTHENTICATE,
 ];
 
-pub(crate) fn layer(config: &Config) -> CorsLayer {
+/// Answers preflights. `OPTIONS` without the question of a browser goes on: to the route that knows its methods.
+pub(crate) async fn layer(State(cors): State<CorsLayer>, request: Request<Body>, next: Next) -> Response {
+    let asks = request
+        .headers()
+        .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    if request.method() == Method::OPTIONS && !asks {
+        return next.run(request).await;
+    }
+    let inner = service_fn(move |request: Request<Body>| {
+        let next = next.clone();
+        async move { Ok::<Response, Infallible>(next.run(request).await) }
+    });
+    match cors.layer(inner).oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// The rules of the settings.
+pub(crate) fn rules(config: &Config) -> CorsLayer {
     let layer = CorsLayer::new()
         .allow_methods([
             Method::GET,

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use causeway_context::RequestId;
 use causeway_mesh::REQUEST_ID_HEADER;
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderName, HeaderValue, Method, Request};
 use tracing::Instrument as _;
 
 use crate::Gateway;
@@ -46,7 +46,7 @@ pub(crate) async fn layer(
         "request",
         otel.name = tracing::field::Empty,
         otel.kind = "server",
-        http.request.method = %request.method(),
+        http.request.method = known(request.method()),
         http.response.status_code = tracing::field::Empty,
         request_id = %request_id,
     );
@@ -86,6 +86,22 @@ pub(crate) async fn layer(
         response.headers_mut().insert(CAUSEWAY_REQUEST_ID, value);
     }
     response
+}
+
+/// A method of the standard; what else a client writes there stays out of the logs.
+fn known(method: &Method) -> &str {
+    match *method {
+        Method::GET
+        | Method::HEAD
+        | Method::POST
+        | Method::PUT
+        | Method::PATCH
+        | Method::DELETE
+        | Method::OPTIONS
+        | Method::TRACE
+        | Method::CONNECT => method.as_str(),
+        _ => "_OTHER",
+    }
 }
 
 fn class(status: u16) -> &'static str {

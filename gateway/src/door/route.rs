@@ -5,37 +5,66 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use causeway_errors::ApiError;
-use http::{Request, Uri};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 
 use crate::Gateway;
 use crate::refusal::refuse_request;
-use crate::target::Target;
+use crate::target::{Nowhere, Target};
 
 pub(crate) async fn layer(
     State(gateway): State<Arc<Gateway>>,
     mut request: Request<Body>,
     next: Next,
 ) -> Response {
+    if request.method() == Method::OPTIONS && request.uri().path() == "*" {
+        return StatusCode::NO_CONTENT.into_response();
+    }
     if !is_canonical(request.uri().path()) {
         return refuse_request(
             &request,
             ApiError::invalid("path", "is not in its canonical form"),
         );
     }
+    if !names_its_host(&request) {
+        return refuse_request(&request, ApiError::invalid("Host", "must be given once"));
+    }
     if let Some(uri) = renamed(request.uri()) {
         *request.uri_mut() = uri;
     }
     let target = match gateway.targets.find(&request) {
         Ok(target) => target,
-        Err(error) => return refuse_request(&request, *error),
+        Err(nowhere) => return answer(&request, *nowhere),
     };
     let label = target.label();
     request.extensions_mut().insert::<Target>(target);
     let mut response = next.run(request).await;
     response.extensions_mut().insert(label);
     response
+}
+
+/// The refusal of a request that goes nowhere, or what may be done at its route when that was the question.
+fn answer(request: &Request<Body>, nowhere: Nowhere) -> Response {
+    let allow = nowhere.allow.and_then(|allow| HeaderValue::try_from(allow).ok());
+    let mut response = if allow.is_some() && request.method() == Method::OPTIONS {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        refuse_request(request, nowhere.error)
+    };
+    if let Some(allow) = allow {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}
+
+/// HTTP/1.1 asks for one `Host` (RFC 9112); whoever reads another one in front of us reads another request.
+fn names_its_host<B>(request: &Request<B>) -> bool {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    match request.version() {
+        Version::HTTP_11 => hosts == 1,
+        _ => hosts <= 1,
+    }
 }
 
 /// Whether a path has one reading: no empty or dotted segment, no parameter, nothing encoded that could be a
@@ -77,7 +106,9 @@ fn renamed(uri: &Uri) -> Option<Uri> {
         Some(query) => format!("{new}?{query}"),
         None => new,
     };
-    with_query.parse().ok()
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(with_query.parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 #[cfg(test)]
@@ -118,6 +149,21 @@ mod tests {
     }
 
     #[test]
+    fn a_request_names_one_host() {
+        let named = |version, hosts: &[&str]| {
+            let mut request = Request::builder().version(version);
+            for host in hosts {
+                request = request.header("host", *host);
+            }
+            names_its_host(&request.body(()).unwrap())
+        };
+        assert!(
+            named(Version::HTTP_11, &["a"]) && named(Version::HTTP_2, &[]) && named(Version::HTTP_10, &[])
+        );
+        assert!(!named(Version::HTTP_11, &[]) && !named(Version::HTTP_11, &["a", "b"]));
+    }
+
+    #[test]
     fn other_prefixes_are_the_same_routes() {
         let renamed = |text: &str| super::renamed(&text.parse().unwrap()).map(|uri| uri.to_string());
         assert_eq!(
@@ -125,6 +171,10 @@ mod tests {
             Some("/v1/secrets?page_size=1")
         );
         assert_eq!(renamed("/v1/auth/login").as_deref(), Some("/auth/login"));
+        assert_eq!(
+            renamed("http://host.example/v1/auth/login").as_deref(),
+            Some("http://host.example/auth/login")
+        );
         assert_eq!(renamed("/v1/secrets"), None);
     }
 }

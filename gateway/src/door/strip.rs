@@ -78,7 +78,7 @@ fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
         .flat_map(|value| value.split(','))
         .collect();
     for hop in hops.iter().rev() {
-        let Ok(address) = hop.trim().parse::<IpAddr>() else {
+        let Some(address) = address_of(hop.trim()) else {
             break;
         };
         believed = address.to_canonical();
@@ -87,6 +87,13 @@ fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
         }
     }
     believed
+}
+
+/// An address as proxies write it: alone, or with the port, which an IPv6 address then has brackets for.
+fn address_of(hop: &str) -> Option<IpAddr> {
+    let bare = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']'));
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
+    bare.unwrap_or(hop).parse().ok().or_else(with_port)
 }
 
 #[cfg(test)]
@@ -119,6 +126,17 @@ mod tests {
             client(IpAddr::from([10, 0, 0, 1]), &headers, &trusted),
             IpAddr::from([198, 51, 100, 7])
         );
+    }
+
+    #[test]
+    fn a_hop_that_cannot_be_read_ends_the_way_back() {
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let of = |text| client(IpAddr::from([10, 0, 0, 1]), &forwarded(text), &trusted).to_string();
+        assert_eq!(of("198.51.100.7, unknown, 10.2.2.2"), "10.2.2.2");
+        assert_eq!(of("198.51.100.7:4711"), "198.51.100.7");
+        assert_eq!(of("[2001:db8::1]:4711"), "2001:db8::1");
+        assert_eq!(of("::ffff:198.51.100.7"), "198.51.100.7");
+        assert_eq!(of(""), "10.0.0.1");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use causeway_errors::ApiError;
 use prost_reflect::DynamicMessage;
 use serde_json::{Map, Value, json};
 
-use crate::rpc;
+use crate::{json as strict, rpc};
 
 /// Fields that change nothing here: they are accepted and have no effect.
 const WITHOUT_EFFECT: [&str; 10] = [
@@ -71,13 +71,7 @@ fn read(name: &str, json: Value) -> Result<DynamicMessage, ApiError> {
 
 /// Reads a request. What is unknown or would be ignored silently is an error that names the field.
 pub(super) fn parse(body: &[u8]) -> Result<Chat, ApiError> {
-    let json: Value = serde_json::from_slice(body).map_err(|error| {
-        ApiError::invalid(
-            "body",
-            format!("is not JSON at line {}, column {}", error.line(), error.column()),
-        )
-    })?;
-    let Value::Object(fields) = json else {
+    let Value::Object(fields) = strict::parse(body)? else {
         return Err(ApiError::invalid("body", "must be a JSON object"));
     };
     let mut generate = Map::new();

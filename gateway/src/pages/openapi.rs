@@ -7,6 +7,7 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
 use super::schema::{Schemas, comment_of_field};
+use crate::refusal::OPENAI_PATHS;
 
 /// The whole document.
 pub(super) fn document() -> Value {
@@ -16,7 +17,7 @@ pub(super) fn document() -> Value {
         for route in method.routes {
             if let Some(operation) = operation(&mut schemas, method, route) {
                 paths
-                    .entry(route.path.to_owned())
+                    .entry(template(route.path))
                     .or_default()
                     .insert(route.verb.to_lowercase(), operation);
             }
@@ -50,6 +51,7 @@ pub(super) fn document() -> Value {
     });
     let mut schemas = schemas.into_value();
     schemas["Problem"] = problem();
+    schemas["OpenaiError"] = openai_error();
     components["schemas"] = schemas;
     json!({
         "openapi": "3.1.0",
@@ -77,7 +79,7 @@ fn operation(schemas: &mut Schemas, method: &Method, route: &Route) -> Option<Va
         let field = at(&input, name)?;
         let schema = schemas.field(&field);
         parameters.push(json!({
-            "name": name, "in": "path", "required": true, "schema": schema, "description": comment_of_field(&field),
+            "name": last(name), "in": "path", "required": true, "schema": schema, "description": comment_of_field(&field),
         }));
     }
     if route.body != "*" {
@@ -99,7 +101,7 @@ fn operation(schemas: &mut Schemas, method: &Method, route: &Route) -> Option<Va
             "description": "A repeat with the same key gets the stored answer.",
         }));
     }
-    let mut operation = common(method, &format!("{}_{}", method.owner, method.name));
+    let mut operation = common(method, route.path, &format!("{}_{}", method.owner, method.name));
     operation["parameters"] = Value::Array(parameters);
     if let Some(body) = body(schemas, &input, route, &in_path) {
         operation["requestBody"] =
@@ -127,14 +129,19 @@ fn body(schemas: &mut Schemas, input: &MessageDescriptor, route: &Route, in_path
     }
 }
 
-fn common(method: &Method, id: &str) -> Value {
+fn common(method: &Method, path: &str, id: &str) -> Value {
     let mut comment = method.comment.to_owned();
     if let Rule::Permission { name, .. } = method.rule {
         comment.push_str(&format!(" Needs `{name}`."));
     }
+    let (kind, schema) = if OPENAI_PATHS.contains(&path) {
+        ("application/json", "OpenaiError")
+    } else {
+        ("application/problem+json", "Problem")
+    };
     let problem = |description: &str| {
-        let schema = json!({"$ref": "#/components/schemas/Problem"});
-        json!({"description": description, "content": {"application/problem+json": {"schema": schema}}})
+        let schema = json!({"$ref": format!("#/components/schemas/{schema}")});
+        json!({"description": description, "content": {kind: {"schema": schema}}})
     };
     let mut operation = json!({
         "operationId": id, "tags": [method.owner], "summary": method.comment, "description": comment,
@@ -160,13 +167,13 @@ fn common(method: &Method, id: &str) -> Value {
 
 /// OpenAI's own reference describes the bodies.
 fn foreign(method: &Method) -> Value {
-    let mut operation = common(method, "openai_chat_completions");
+    let path = method.surface.as_ref().map_or("", |surface| surface.path);
+    let mut operation = common(method, path, "openai_chat_completions");
     let object = json!({"schema": {"type": "object", "description": "As in OpenAI's reference."}});
     operation["requestBody"] = json!({"required": true, "content": {"application/json": object}});
-    operation["responses"] = json!({
-        "200": {"description": "A completion, or its chunks.",
-                "content": {"application/json": object, "text/event-stream": object}},
-        "default": {"description": "OpenAI's error object.", "content": {"application/json": object}},
+    operation["responses"]["200"] = json!({
+        "description": "A completion, or its chunks.",
+        "content": {"application/json": object, "text/event-stream": object},
     });
     operation
 }
@@ -183,6 +190,33 @@ fn problem() -> Value {
                 "field": {"type": "string"}, "description": {"type": "string"}}}},
         },
     })
+}
+
+fn openai_error() -> Value {
+    json!({
+        "type": "object", "description": "OpenAI's error object.", "required": ["error"],
+        "properties": {"error": {
+            "type": "object", "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"}, "type": {"type": "string"}, "param": {"type": ["string", "null"]},
+                "code": {"type": "string"}, "error_id": {"type": "string", "format": "uuid"},
+                "request_id": {"type": "string"},
+            },
+        }},
+    })
+}
+
+/// The path as OpenAPI writes it: a parameter has a plain name, the same in all methods of the path.
+fn template(path: &str) -> String {
+    let part = |part: &str| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+        Some(name) => format!("{{{}}}", last(name)),
+        None => part.to_owned(),
+    };
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+fn last(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
 }
 
 fn path_names(path: &str) -> Vec<&str> {
@@ -212,13 +246,21 @@ mod tests {
         let document = document();
         for method in METHODS {
             for route in method.routes {
-                let operation = &document["paths"][route.path][route.verb.to_lowercase()];
+                let operation = &document["paths"][template(route.path)][route.verb.to_lowercase()];
                 assert!(
                     operation["description"].is_string(),
                     "{} {}",
                     route.verb,
                     route.path
                 );
+                let declared: Vec<&str> = operation["parameters"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter(|parameter| parameter["in"] == "path")
+                    .filter_map(|parameter| parameter["name"].as_str())
+                    .collect();
+                assert_eq!(declared, path_names(&template(route.path)), "{}", route.path);
             }
         }
         let text = document.to_string();

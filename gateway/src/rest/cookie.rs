@@ -2,9 +2,11 @@
 
 use causeway_contracts::Method;
 use causeway_errors::{ApiError, Code};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Map, Value};
 
+use super::subject::EXCHANGE;
 use crate::Config;
 
 const FIELD: &str = "refresh_token";
@@ -12,28 +14,29 @@ const LOGIN: &str = "/causeway.auth.v1.AuthService/Login";
 const REFRESH: &str = "/causeway.auth.v1.AuthService/Refresh";
 const LOGOUT: &str = "/causeway.auth.v1.AuthService/Logout";
 
-/// Moves the cookie's token into the request; answers whether there was one. A token in the body goes first.
+/// Moves the cookie's token into the request; answers whether the session is the cookie's. A token in the body goes
+/// first.
 pub(super) fn take(
     config: &Config,
     method: &Method,
-    headers: &HeaderMap,
+    parts: &Parts,
     json: &mut Map<String, Value>,
 ) -> Result<bool, ApiError> {
     let reads = [REFRESH, LOGOUT].contains(&method.path);
     if !reads || json.contains_key(FIELD) || json.contains_key("refreshToken") {
         return Ok(false);
     }
-    let Some(token) = cookie(headers, &config.cookie.name)? else {
-        return Ok(false);
-    };
-    if !same_site(config, headers) {
-        // The cookie stays: a foreign page must not be able to log a person out.
+    if !same_site(config, parts) {
+        // Also when no cookie came, for SameSite may have held it back: the answer would end the cookie, and a
+        // foreign page must not be able to log a person out.
         return Err(ApiError::forbidden(
             "CROSS_SITE_REQUEST",
             "this origin may not use the session",
         ));
     }
-    json.insert(FIELD.to_owned(), Value::String(token));
+    if let Some(token) = cookie(&parts.headers, &config.cookie.name)? {
+        json.insert(FIELD.to_owned(), Value::String(token));
+    }
     Ok(true)
 }
 
@@ -45,14 +48,15 @@ pub(super) fn give(
     json: &mut Value,
     headers: &mut HeaderMap,
 ) {
-    let moves = method.path == LOGIN || (method.path == REFRESH && by_cookie);
+    let moves = [LOGIN, EXCHANGE].contains(&method.path) || (method.path == REFRESH && by_cookie);
     let set = if method.path == LOGOUT {
-        Some(write(config, "", 0))
+        by_cookie.then(|| write(config, "", 0))
     } else if moves {
         let token = json.as_object_mut().and_then(|fields| fields.remove(FIELD));
         token
             .as_ref()
             .and_then(Value::as_str)
+            .filter(|token| !token.is_empty())
             .map(|token| write(config, token, config.refresh_seconds))
     } else {
         None
@@ -70,7 +74,7 @@ fn write(config: &Config, token: &str, seconds: i64) -> String {
         .as_ref()
         .map(|domain| format!("; Domain={domain}"))
         .unwrap_or_default();
-    let secure = if config.public_https { "; Secure" } else { "" };
+    let secure = if config.cookie.secure { "; Secure" } else { "" };
     format!(
         "{}={token}; Path={}; Max-Age={seconds}; HttpOnly; SameSite={}{domain}{secure}",
         cookie.name, cookie.path, cookie.same_site
@@ -78,7 +82,7 @@ fn write(config: &Config, token: &str, seconds: i64) -> String {
 }
 
 /// The one cookie of that name; two are an error, for one of them is somebody else's (REF-07).
-fn cookie(headers: &HeaderMap, name: &str) -> Result<Option<String>, ApiError> {
+pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Result<Option<String>, ApiError> {
     let values: Vec<&str> = headers
         .get_all(header::COOKIE)
         .iter()
@@ -100,7 +104,8 @@ fn cookie(headers: &HeaderMap, name: &str) -> Result<Option<String>, ApiError> {
 }
 
 /// Whether the page that sent the request may use the cookie: one of ours, or none at all (not a browser).
-fn same_site(config: &Config, headers: &HeaderMap) -> bool {
+fn same_site(config: &Config, parts: &Parts) -> bool {
+    let headers = &parts.headers;
     if headers
         .get("sec-fetch-site")
         .is_some_and(|site| site == "same-origin")
@@ -111,10 +116,111 @@ fn same_site(config: &Config, headers: &HeaderMap) -> bool {
         return !headers.contains_key(header::ORIGIN);
     };
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    // HTTP/2 says it in the address.
+    let host = host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
     let own = host.is_some_and(|host| {
         [format!("http://{host}"), format!("https://{host}")]
             .iter()
             .any(|own| own == origin)
     });
     own || config.origins.iter().any(|allowed| allowed == origin)
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_contracts::method;
+    use causeway_settings::{Owner, Settings, Sources};
+    use http::Request;
+
+    use super::*;
+
+    fn config(pairs: &[(&str, &str)]) -> Config {
+        let pairs = pairs.iter().copied().chain([("NODE_ENV", "development")]);
+        let settings = Settings::resolve(&Sources::from_pairs(pairs), &[Owner::Gateway]).unwrap();
+        Config::from_settings(&settings).unwrap()
+    }
+
+    fn parts(headers: &[(&'static str, &str)]) -> Parts {
+        let mut request = Request::builder().uri("http://door.example/auth/refresh");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn taken(path: &str, headers: &[(&'static str, &str)]) -> Result<(bool, Value), ApiError> {
+        let mut json = Map::new();
+        let config = config(&[("CORS_ALLOWED_ORIGINS", "https://front.example")]);
+        let by_cookie = take(&config, method(path).unwrap(), &parts(headers), &mut json)?;
+        Ok((by_cookie, json.remove(FIELD).unwrap_or_default()))
+    }
+
+    #[test]
+    fn the_one_cookie_of_that_name_is_taken() {
+        let cookie = ("cookie", "a=b; refresh_token=t=1; refresh_token_2=x");
+        assert_eq!(taken(REFRESH, &[cookie]).unwrap(), (true, "t=1".into()));
+        assert_eq!(taken(LOGIN, &[cookie]).unwrap(), (false, Value::Null));
+        let two = taken(REFRESH, &[cookie, ("cookie", "refresh_token=u")]);
+        assert_eq!(two.unwrap_err().reason, "SEVERAL_CREDENTIALS");
+    }
+
+    #[test]
+    fn pages_of_other_sites_touch_no_session_even_when_no_cookie_came() {
+        let cookie = ("cookie", "refresh_token=t");
+        for foreign in [
+            "https://evil.example",
+            "null",
+            "https://front.example.evil.example",
+        ] {
+            for path in [REFRESH, LOGOUT] {
+                for headers in [&[("origin", foreign), cookie][..], &[("origin", foreign)]] {
+                    let error = taken(path, headers).unwrap_err();
+                    assert_eq!(error.reason, "CROSS_SITE_REQUEST", "{foreign}");
+                }
+            }
+        }
+        for own in [
+            "https://front.example",
+            "http://door.example",
+            "https://door.example",
+        ] {
+            assert!(taken(REFRESH, &[("origin", own), cookie]).unwrap().0, "{own}");
+        }
+        let fetched = [("origin", "null"), ("sec-fetch-site", "same-origin"), cookie];
+        assert!(taken(REFRESH, &fetched).unwrap().0);
+    }
+
+    #[test]
+    fn a_cookie_is_sent_over_https_only_where_the_public_side_is() {
+        let plain = write(&config(&[]), "t", 60);
+        assert_eq!(
+            plain,
+            "refresh_token=t; Path=/auth; Max-Age=60; HttpOnly; SameSite=Lax"
+        );
+        let settings = [
+            ("NEXTAUTH_URL", "https://door.example"),
+            ("AUTH_REFRESH_COOKIE_SAMESITE", "none"),
+            ("AUTH_REFRESH_COOKIE_DOMAIN", "door.example"),
+        ];
+        assert_eq!(
+            write(&config(&settings), "t", 60),
+            "refresh_token=t; Path=/auth; Max-Age=60; HttpOnly; SameSite=None; Domain=door.example; Secure"
+        );
+    }
+
+    #[test]
+    fn a_logout_ends_the_cookie_of_its_own_session_only() {
+        let ended = |by_cookie| {
+            let (mut json, mut headers) = (Value::Null, HeaderMap::new());
+            give(
+                &config(&[]),
+                method(LOGOUT).unwrap(),
+                by_cookie,
+                &mut json,
+                &mut headers,
+            );
+            headers.contains_key(header::SET_COOKIE)
+        };
+        assert!(ended(true) && !ended(false));
+    }
 }

@@ -1,13 +1,14 @@
 //! The JSON of a request message, from path, query and body.
 
 use causeway_contracts::Route;
-use causeway_errors::{ApiError, Code};
+use causeway_errors::ApiError;
+use http::HeaderMap;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, header};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value};
 
 use super::has_field;
+use crate::json;
 
 type Object = Map<String, Value>;
 
@@ -53,31 +54,8 @@ fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Value, ApiError> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Value::Object(Object::new()));
     }
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .map(HeaderValue::as_bytes)
-        .unwrap_or_default();
-    let essence: Vec<u8> = kind
-        .split(|byte| *byte == b';')
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    if essence.trim_ascii() != b"application/json" {
-        let message = "the body must be application/json";
-        return Err(ApiError::new(
-            Code::InvalidArgument,
-            "UNSUPPORTED_MEDIA_TYPE",
-            message,
-        ));
-    }
-    let text = std::str::from_utf8(body).map_err(|_| ApiError::invalid("body", "must be UTF-8"))?;
-    // The text of the error could repeat a part of the body.
-    serde_json::from_str(text).map_err(|error| {
-        ApiError::invalid(
-            "body",
-            format!("is not JSON at line {}, column {}", error.line(), error.column()),
-        )
-    })
+    json::check_type(headers)?;
+    json::parse(body)
 }
 
 fn object(json: Value) -> Result<Object, ApiError> {
@@ -100,10 +78,10 @@ fn query(descriptor: &MessageDescriptor, query: &str, json: &mut Object) -> Resu
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let [name, value] = [name, value].map(unescape);
         let (Some(name), Some(value)) = (name, value) else {
-            return Err(ApiError::invalid("query", "must be UTF-8"));
+            return Err(ApiError::invalid("query", "must be percent-encoded UTF-8"));
         };
-        let field =
-            field(descriptor, &name).ok_or_else(|| ApiError::invalid(name.clone(), "unknown field"))?;
+        let (name, field) =
+            field(descriptor, &name).ok_or_else(|| ApiError::invalid(name, "unknown field"))?;
         let value = scalar(&field, &value);
         let slot = slot(json, &name);
         match slot {
@@ -119,7 +97,7 @@ fn query(descriptor: &MessageDescriptor, query: &str, json: &mut Object) -> Resu
 }
 
 fn bind(descriptor: &MessageDescriptor, name: &str, value: &str, json: &mut Object) -> Result<(), ApiError> {
-    let field = field(descriptor, name).ok_or_else(ApiError::internal)?;
+    let (_, field) = field(descriptor, name).ok_or_else(ApiError::internal)?;
     let value = scalar(&field, value);
     let slot = slot(json, name);
     if !slot.is_null() && *slot != value {
@@ -130,8 +108,8 @@ fn bind(descriptor: &MessageDescriptor, name: &str, value: &str, json: &mut Obje
     Ok(())
 }
 
-/// The field at a dotted path.
-fn field(descriptor: &MessageDescriptor, path: &str) -> Option<FieldDescriptor> {
+/// The field at a dotted path, and the path in the names of the contracts: a field has one place, however it is spelt.
+fn field(descriptor: &MessageDescriptor, path: &str) -> Option<(String, FieldDescriptor)> {
     let (first, rest) = path
         .split_once('.')
         .map_or((path, None), |(first, rest)| (first, Some(rest)));
@@ -139,8 +117,11 @@ fn field(descriptor: &MessageDescriptor, path: &str) -> Option<FieldDescriptor> 
         .get_field_by_name(first)
         .or_else(|| descriptor.get_field_by_json_name(first))?;
     match (rest, field.kind()) {
-        (None, _) => Some(field),
-        (Some(rest), Kind::Message(inner)) => self::field(&inner, rest),
+        (None, _) => Some((field.name().to_owned(), field)),
+        (Some(rest), Kind::Message(inner)) => {
+            let (rest, last) = self::field(&inner, rest)?;
+            Some((format!("{}.{rest}", field.name()), last))
+        }
         (Some(_), _) => None,
     }
 }
@@ -192,6 +173,11 @@ fn camel(text: &str) -> String {
 
 fn unescape(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
+    let mut escapes = spaced.split('%').skip(1);
+    let escaped = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    if !escapes.all(escaped) {
+        return None;
+    }
     percent_encoding::percent_decode_str(&spaced)
         .decode_utf8()
         .ok()
@@ -271,6 +257,12 @@ mod tests {
         assert_eq!(error.violations[0].field, "colour");
         let error = assembled(LIST, "/x?page_size=2&page_size=3", &[], "").unwrap_err();
         assert_eq!(error.violations[0].field, "page_size");
+        let error = assembled(LIST, "/x?page_size=2&pageSize=3", &[], "").unwrap_err();
+        assert_eq!(error.violations[0].field, "page_size");
+        for bad in ["/x?actor_id=%zz", "/x?actor_id=%", "/x?actor_id=%ff"] {
+            let error = assembled(LIST, bad, &[], "").unwrap_err();
+            assert_eq!(error.violations[0].field, "query", "{bad}");
+        }
     }
 
     #[test]

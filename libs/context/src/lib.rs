@@ -8,6 +8,8 @@ pub use caller::{Caller, CallerError};
 pub use id::{IdError, RequestId, SessionId, TokenId, UserId, WorkspaceId};
 pub use time::{from_timestamp, to_timestamp};
 
+use std::time::Instant;
+
 use causeway_contracts::Method;
 use causeway_errors::ApiError;
 use chrono::{DateTime, SubsecRound as _, Utc};
@@ -24,6 +26,8 @@ pub struct CallContext {
     pub request_id: RequestId,
     /// When the service took the call; the clock of everything that the call does.
     pub now: DateTime<Utc>,
+    /// When the caller stops waiting. Calls on its behalf end then too.
+    pub deadline: Option<Instant>,
 }
 
 impl CallContext {
@@ -34,7 +38,15 @@ impl CallContext {
             method,
             request_id,
             now: now.trunc_subsecs(6),
+            deadline: None,
         }
+    }
+
+    /// The same context of a call whose caller waits until then.
+    #[must_use]
+    pub fn until(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
     }
 
     /// The context that the server layers left with a request.

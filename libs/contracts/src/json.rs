@@ -1,6 +1,8 @@
 //! The JSON mapping of messages: snake_case out, snake_case and camelCase in, defaults written, 64-bit integers as
 //! numbers while they fit 2^53 (contract §1).
 
+use std::collections::BTreeSet;
+
 use prost_reflect::{DeserializeOptions, DynamicMessage, Kind, MessageDescriptor, SerializeOptions};
 use serde_json::Value;
 
@@ -22,10 +24,10 @@ pub struct JsonError {
 /// # Errors
 /// [`JsonError`] with the path of the first field that does not fit.
 pub fn from_json(descriptor: &MessageDescriptor, json: Value) -> Result<DynamicMessage, JsonError> {
-    if let Some(path) = unknown_field(descriptor, &json) {
+    if let Some((path, reason)) = misplaced_field(descriptor, &json) {
         return Err(JsonError {
             path,
-            reason: "unknown field".to_owned(),
+            reason: reason.to_owned(),
         });
     }
     let mut track = serde_path_to_error::Track::new();
@@ -35,25 +37,41 @@ pub fn from_json(descriptor: &MessageDescriptor, json: Value) -> Result<DynamicM
         Ok(message) => Ok(message),
         Err(error) => Err(JsonError {
             path: track.path().to_string(),
-            reason: error.to_string(),
+            reason: without_value(&error.to_string()),
         }),
     }
 }
 
-/// The path of the first field that the message does not have. The deserializer refuses such a field too, but knows
-/// only the path of the message around it.
-fn unknown_field(descriptor: &MessageDescriptor, json: &Value) -> Option<String> {
+/// What is wrong, without what stood there: the deserializer repeats it, and it may be a secret in the wrong place.
+fn without_value(text: &str) -> String {
+    match text.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("expected {expected}"),
+        None => {
+            let end = text.find([':', '\'', '"', '`']).unwrap_or(text.len());
+            text[..end].trim_end().to_owned()
+        }
+    }
+}
+
+/// The path of the first field that the message does not have, or that stands there under both of its names. The
+/// deserializer refuses an unknown field too, but knows only the path of the message around it; of a field that is
+/// given twice it takes the last.
+fn misplaced_field(descriptor: &MessageDescriptor, json: &Value) -> Option<(String, &'static str)> {
     // The well-known types have JSON forms of their own.
     if descriptor.package_name() == "google.protobuf" {
         return None;
     }
+    let mut seen = BTreeSet::new();
     json.as_object()?.iter().find_map(|(key, value)| {
         let Some(field) = descriptor
             .get_field_by_json_name(key)
             .or_else(|| descriptor.get_field_by_name(key))
         else {
-            return Some(key.clone());
+            return Some((key.clone(), "unknown field"));
         };
+        if !seen.insert(field.number()) {
+            return Some((key.clone(), "is given twice"));
+        }
         let Kind::Message(inner) = field.kind() else {
             return None;
         };
@@ -62,9 +80,9 @@ fn unknown_field(descriptor: &MessageDescriptor, json: &Value) -> Option<String>
         }
         match value {
             Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| {
-                unknown_field(&inner, item).map(|path| format!("{key}[{index}].{path}"))
+                misplaced_field(&inner, item).map(|(path, reason)| (format!("{key}[{index}].{path}"), reason))
             }),
-            _ => unknown_field(&inner, value).map(|path| format!("{key}.{path}")),
+            _ => misplaced_field(&inner, value).map(|(path, reason)| (format!("{key}.{path}"), reason)),
         }
     })
 }
@@ -120,6 +138,29 @@ mod tests {
         let recommend = descriptor("causeway.scoring.v1.RecommendRequest");
         let error = from_json(&recommend, json!({"limit": "many"})).unwrap_err();
         assert_eq!(error.path, "limit");
+    }
+
+    #[test]
+    fn a_field_stands_under_one_of_its_names() {
+        let recommend = descriptor("causeway.scoring.v1.RecommendRequest");
+        let error = from_json(&recommend, json!({"customer_id": "a", "customerId": "b"})).unwrap_err();
+        assert_eq!((error.path.as_str(), error.reason.as_str()), ("customer_id", "is given twice"));
+    }
+
+    #[test]
+    fn values_are_not_repeated() {
+        let recommend = descriptor("causeway.scoring.v1.RecommendRequest");
+        for json in [
+            json!({"limit": "hunter2"}),
+            json!({"limit": {"hunter2": 1}}),
+            json!({"candidates": "hunter2"}),
+            json!({"candidates": ["hunter2"]}),
+            json!({"attributes": "hunter2, expected hunter2"}),
+            json!({"debug": "hunter2"}),
+        ] {
+            let error = from_json(&recommend, json).unwrap_err();
+            assert!(!error.reason.contains("hunter2") && !error.reason.is_empty(), "{error}");
+        }
     }
 
     #[test]

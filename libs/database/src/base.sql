@@ -25,14 +25,17 @@ END
 $$;
 
 -- Makes the table `outbox` of the service whose migration calls it. It has no workspace_id and no policy: the relay
--- reads across workspaces, and rows hold no secrets. `position` gives the order.
+-- reads across workspaces, and rows hold no secrets. `position` gives the order. A parked row is one that the audit log
+-- refuses: it is kept for a person to look at.
 CREATE OR REPLACE FUNCTION causeway.create_outbox() RETURNS void LANGUAGE sql AS $$
     CREATE TABLE outbox (
         position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         id uuid NOT NULL UNIQUE,
         workspace uuid NOT NULL,
         event json NOT NULL,
-        created_at timestamptz NOT NULL DEFAULT now()
+        created_at timestamptz NOT NULL DEFAULT now(),
+        parked_at timestamptz,
+        parked_because text
     );
 $$;
 

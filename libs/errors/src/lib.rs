@@ -10,6 +10,18 @@ pub use problem::{Problem, http_status};
 pub use tonic::Code;
 use uuid::Uuid;
 
+/// How many wrong fields an error tells of.
+const MAX_VIOLATIONS: usize = 20;
+/// The longest text about one of them.
+const MAX_TEXT_BYTES: usize = 200;
+
+fn shorten(text: &mut String) {
+    if text.len() > MAX_TEXT_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+        text.push('…');
+    }
+}
+
 /// A field of a request that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Violation {
@@ -65,11 +77,19 @@ impl ApiError {
     }
 
     /// A request with several wrong fields: `INVALID_ARGUMENT`.
+    ///
+    /// The first ones of many are told, and of a long path its beginning: an error travels in a header.
     pub fn violations(violations: impl IntoIterator<Item = Violation>) -> Self {
-        let violations: Vec<Violation> = violations.into_iter().collect();
+        let mut violations: Vec<Violation> = violations.into_iter().collect();
+        let count = violations.len();
+        violations.truncate(MAX_VIOLATIONS);
+        for violation in &mut violations {
+            shorten(&mut violation.field);
+            shorten(&mut violation.description);
+        }
         let message = match violations.as_slice() {
             [one] => format!("{}: {}", one.field, one.description),
-            many => format!("{} fields are invalid", many.len()),
+            _ => format!("{count} fields are invalid"),
         };
         Self {
             violations,
@@ -108,5 +128,23 @@ impl ApiError {
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_fits_into_a_header() {
+        let violation = Violation {
+            field: "é".repeat(100_000),
+            description: "is wrong".to_owned(),
+        };
+        let error = ApiError::violations(vec![violation; 1000]);
+        assert_eq!(error.violations.len(), MAX_VIOLATIONS);
+        assert_eq!(error.message, "1000 fields are invalid");
+        let told: usize = error.violations.iter().map(|violation| violation.field.len()).sum();
+        assert!(told < 8 * 1024, "{told}");
     }
 }

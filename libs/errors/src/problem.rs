@@ -61,6 +61,7 @@ pub fn http_status(error: &ApiError) -> StatusCode {
         "HEADERS_TOO_LARGE" => return StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         "METHOD_NOT_ALLOWED" => return StatusCode::METHOD_NOT_ALLOWED,
         "UNSUPPORTED_MEDIA_TYPE" => return StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "LAST_OWNER" => return StatusCode::CONFLICT,
         "IDEMPOTENCY_KEY_REUSED" => return StatusCode::UNPROCESSABLE_ENTITY,
         "PROVIDER_UNAVAILABLE" => return StatusCode::FAILED_DEPENDENCY,
         _ => {}

@@ -9,7 +9,6 @@ mod arn;
 mod error;
 mod options;
 mod provider;
-mod quiet;
 
 pub use options::{AccessKey, KmsOptions, Patience};
 pub use provider::KmsProvider;

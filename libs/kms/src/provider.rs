@@ -16,7 +16,6 @@ use zeroize::Zeroizing;
 use crate::arn::Home;
 use crate::error::{failure, incomplete};
 use crate::options::{AccessKey, KmsOptions};
-use crate::quiet::UnreadableBody;
 
 /// Wraps under one key of AWS KMS, and unwraps what any key of the same account and region wrapped: whose account
 /// that is, is the operator's word, and a wrapped key that somebody put into the database does not change it.
@@ -31,19 +30,17 @@ impl KmsProvider {
     pub async fn new(options: KmsOptions) -> Self {
         let home = Home::of(&options.key_id);
         let region = home.as_ref().map_or(options.region.as_str(), Home::region);
-        let config = Config::builder()
+        let mut config = Config::builder()
             .region(Region::new(region.to_owned()))
             .credentials_provider(credentials(options.access_key, region).await)
-            .set_endpoint_url(options.endpoint_url)
             .timeout_config(options.patience.timeouts())
             .retry_config(options.patience.retries())
             // Quotas are per region.
-            .retry_partition(RetryPartition::new(format!("kms {region}")))
-            .set_app_name(AppName::new("causeway").ok())
-            .interceptor(UnreadableBody)
-            .build();
+            .retry_partition(RetryPartition::new(format!("kms {region}")));
+        config.set_endpoint_url(options.endpoint_url);
+        config.set_app_name(AppName::new("causeway").ok());
         Self {
-            client: Client::from_conf(config),
+            client: Client::from_conf(config.build()),
             key_id: options.key_id,
             home: OnceCell::new_with(home),
         }
@@ -68,8 +65,12 @@ impl KmsProvider {
         if metadata.key_state() != Some(&KeyState::Enabled) {
             return Err(KeyError::Disabled(self.key_id.clone()));
         }
-        let symmetric = metadata.key_usage() == Some(&KeyUsageType::EncryptDecrypt)
-            && metadata.key_spec() == Some(&KeySpec::SymmetricDefault);
+        let symmetric = metadata
+            .key_usage()
+            .is_none_or(|usage| *usage == KeyUsageType::EncryptDecrypt)
+            && metadata
+                .key_spec()
+                .is_none_or(|spec| *spec == KeySpec::SymmetricDefault);
         if symmetric {
             return Ok(());
         }

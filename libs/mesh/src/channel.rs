@@ -1,18 +1,22 @@
 //! The channel that every generated client is made with: an in-process router or a remote one.
 
-use std::collections::HashSet;
+mod peer;
+mod remote;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
 use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
 
 use http::{Request, Response, Uri};
-use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
-use tonic::transport::channel::Change;
-use tonic::transport::{Channel, Endpoint};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
+
+pub use peer::ConnectError;
+use remote::Remote;
 
 /// What every generated client is instantiated with. A named error on purpose: with a boxed error, calls inside of
 /// `#[tonic::async_trait]` methods do not type-check.
@@ -24,9 +28,33 @@ pub enum LinkError {
     /// No channel leads to that service.
     #[error("no link to {0}")]
     Unknown(&'static str),
-    /// The transport failed.
+    /// The name has no address.
+    #[error("{0} has no address")]
+    Unresolved(Arc<str>),
+    /// It failed a moment ago, and is left alone for another.
+    #[error("the service failed a moment ago")]
+    Resting,
+    /// No connection could be made: nothing was sent.
+    #[error("connect to the service")]
+    Connect(#[source] Arc<ConnectError>),
+    /// The other side did not take the call: it is going away.
+    #[error("the service does not take new calls")]
+    Refused(#[source] hyper::Error),
+    /// The connection failed under the call, which may have been taken.
     #[error("reach the service")]
-    Transport(#[source] tonic::transport::Error),
+    Transport(#[source] hyper::Error),
+}
+
+impl LinkError {
+    /// Whether the other side certainly did not take the call.
+    pub const fn is_untaken(&self) -> bool {
+        match self {
+            Self::Unknown(_) | Self::Unresolved(_) | Self::Resting | Self::Connect(_) | Self::Refused(_) => {
+                true
+            }
+            Self::Transport(_) => false,
+        }
+    }
 }
 
 impl From<Infallible> for LinkError {
@@ -34,10 +62,6 @@ impl From<Infallible> for LinkError {
         match never {}
     }
 }
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const KEEPALIVE: Duration = Duration::from_secs(20);
-const RESOLVE_EVERY: Duration = Duration::from_secs(5);
 
 /// A channel into a router of this process: no socket, no HTTP/2; still protobuf, so that nothing leaks through.
 pub fn near<S>(service: S) -> MeshChannel
@@ -48,63 +72,8 @@ where
     BoxCloneSyncService::new(service.map_err(LinkError::from))
 }
 
-/// A channel to `target`: lazily connected, kept alive, reconnected, balanced over every address that the name has.
-/// Must be called inside of the runtime; the resolver ends with `stop`.
+/// A channel to `target`: connected when it is first used, kept alive, reconnected, balanced over every address that
+/// the name has, with a breaker for each. Must be called inside of the runtime; the resolver ends with `stop`.
 pub fn far(target: Uri, stop: &CancellationToken) -> MeshChannel {
-    let port = target.port_u16().unwrap_or(80);
-    let channel = match target.host() {
-        Some(name) if name.parse::<std::net::IpAddr>().is_err() && name != "localhost" => {
-            let (channel, changes) = Channel::balance_channel(64);
-            let follow = follow(target.clone(), name.to_owned(), port, changes);
-            let stop = stop.clone();
-            #[expect(clippy::disallowed_methods, reason = "ends with the token of the program")]
-            tokio::spawn(async move { stop.run_until_cancelled(follow).await });
-            channel
-        }
-        _ => endpoint(target).connect_lazy(),
-    };
-    BoxCloneSyncService::new(channel.map_err(LinkError::Transport))
-}
-
-fn endpoint(target: Uri) -> Endpoint {
-    Endpoint::from(target)
-        // Without it the tail of a stream waits 40 ms for an acknowledgement.
-        .tcp_nodelay(true)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_while_idle(true)
-}
-
-/// Keeps the balanced channel at the addresses that the name has now.
-async fn follow(target: Uri, name: String, port: u16, changes: Sender<Change<SocketAddr, Endpoint>>) {
-    let mut present = HashSet::new();
-    loop {
-        match tokio::net::lookup_host((name.as_str(), port)).await {
-            Ok(found) => {
-                let found: HashSet<SocketAddr> = found.collect();
-                for gone in present.difference(&found) {
-                    if changes.send(Change::Remove(*gone)).await.is_err() {
-                        return;
-                    }
-                }
-                for new in found.difference(&present) {
-                    let Some(endpoint) = at(&target, *new) else {
-                        continue;
-                    };
-                    if changes.send(Change::Insert(*new, endpoint)).await.is_err() {
-                        return;
-                    }
-                }
-                present = found;
-            }
-            Err(error) => tracing::warn!(%name, %error, "resolve a service's name"),
-        }
-        tokio::time::sleep(RESOLVE_EVERY).await;
-    }
-}
-
-fn at(target: &Uri, address: SocketAddr) -> Option<Endpoint> {
-    let scheme = target.scheme_str().unwrap_or("http");
-    let uri: Uri = format!("{scheme}://{address}").parse().ok()?;
-    Some(endpoint(uri).origin(target.clone()))
+    BoxCloneSyncService::new(Remote::new(target, stop))
 }

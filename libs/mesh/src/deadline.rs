@@ -1,5 +1,4 @@
-//! Deadlines: `grpc-timeout` on the wire, and a body that ends when the time is up. The transport cuts neither a
-//! near call nor a streaming body by itself.
+//! Deadlines: `grpc-timeout` on the wire, and a body that ends when the time is up. No transport does that by itself.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,6 +11,8 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tonic::body::Body;
+
+use crate::watched::trailers;
 
 pub(crate) const HEADER: &str = "grpc-timeout";
 
@@ -78,27 +79,24 @@ impl http_body::Body for Bounded {
         if self.over {
             return Poll::Ready(None);
         }
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
-            return Poll::Ready(frame);
-        }
-        if self.sleep.as_mut().poll(cx).is_pending() {
-            return Poll::Pending;
+        // The time first: a stream that is always ready would never be cut. The timer wakes one that is not; it does
+        // not move while a task is busy, so the clock is asked too.
+        let is_over = self.sleep.as_mut().poll(cx).is_ready() || self.sleep.deadline() <= Instant::now();
+        if !is_over {
+            return Pin::new(&mut self.body).poll_frame(cx);
         }
         self.over = true;
         self.body = Body::empty();
-        let mut trailers = HeaderMap::new();
-        match exceeded().add_header(&mut trailers) {
-            Ok(()) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
-            Err(status) => Poll::Ready(Some(Err(status))),
-        }
+        Poll::Ready(Some(trailers(&exceeded())))
     }
 
     fn is_end_stream(&self) -> bool {
         self.over || self.body.is_end_stream()
     }
 
+    // It may be cut: no size is promised.
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        SizeHint::default()
     }
 }
 
@@ -130,5 +128,20 @@ mod tests {
         let body = bound(endless, Instant::now() + Duration::from_millis(300));
         let trailers = body.collect().await.unwrap().trailers().cloned().unwrap();
         assert_eq!(trailers["grpc-status"], "4");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_is_always_ready_is_cut_too() {
+        use http_body_util::BodyExt as _;
+        let busy = futures::stream::repeat_with(|| Ok::<_, Status>(Frame::data(Bytes::from_static(b"x"))));
+        let mut body = bound(
+            Body::new(http_body_util::StreamBody::new(busy)),
+            Instant::now() + Duration::from_millis(300),
+        );
+        assert!(body.frame().await.unwrap().unwrap().is_data());
+        tokio::time::advance(Duration::from_millis(301)).await;
+        let cut = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
+        assert_eq!(cut["grpc-status"], "4");
+        assert!(body.frame().await.is_none());
     }
 }

@@ -1,8 +1,10 @@
 //! The order of the end: not serving, no new connections, open requests end, background work ends, all of it within
 //! the grace period.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,6 +17,8 @@ pub struct Drain {
     pub workers: CancellationToken,
     listeners: TaskTracker,
     background: TaskTracker,
+    /// Cancelled at the end of the grace period.
+    over: CancellationToken,
     grace: Duration,
 }
 
@@ -35,28 +39,45 @@ impl Drain {
             workers: CancellationToken::new(),
             listeners: TaskTracker::new(),
             background: TaskTracker::new(),
+            over: CancellationToken::new(),
             grace,
         }
     }
 
-    /// Owns a listener.
+    /// Owns a listener. One that ends before it is told to ends the process.
     pub fn listener(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.listeners.spawn(task);
+        self.listeners.spawn(self.owned("listener", task));
     }
 
     /// Owns background work. Work that ends before it is told to is an error, and ends the process.
     pub fn worker(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let (workers, requests) = (self.workers.clone(), self.requests.clone());
-        self.background.spawn(async move {
-            task.await;
-            if !workers.is_cancelled() && !requests.is_cancelled() {
+        self.background.spawn(self.owned(name, task));
+    }
+
+    /// Runs `task` until the end of the grace period, and notices when it ends or panics early.
+    fn owned(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (requests, over) = (self.requests.clone(), self.over.clone());
+        async move {
+            let task = AssertUnwindSafe(task).catch_unwind();
+            let has_panicked = over
+                .run_until_cancelled(task)
+                .await
+                .is_some_and(|ended| ended.is_err());
+            if has_panicked {
+                tracing::error!(name, "background work panicked");
+            }
+            if !requests.is_cancelled() {
                 tracing::error!(name, "background work ended early, the process stops");
                 requests.cancel();
             }
-        });
+        }
     }
 
-    /// Ends everything, in order.
+    /// Ends everything, in order. What has not ended when the grace period is over is dropped.
     pub async fn end(self) -> DrainReport {
         let deadline = Instant::now() + self.grace;
         self.requests.cancel();
@@ -70,6 +91,7 @@ impl Drain {
         let workers_ended = tokio::time::timeout_at(deadline, self.background.wait())
             .await
             .is_ok();
+        self.over.cancel();
         DrainReport {
             requests_ended,
             workers_ended,

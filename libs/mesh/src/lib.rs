@@ -1,17 +1,20 @@
 //! How a service is run and called. A call looks the same near (same process, no socket) and far (HTTP/2): the same
 //! generated client, the same credentials, deadline, trace, retries and checks on both sides.
 
+mod breaker;
 mod channel;
 mod deadline;
 mod drain;
 mod health;
 mod listen;
 mod outbound;
+mod panic_guard;
 mod server;
 mod service;
 mod token;
+mod watched;
 
-pub use channel::{LinkError, MeshChannel, far, near};
+pub use channel::{ConnectError, LinkError, MeshChannel, far, near};
 pub use deadline::read as timeout_in;
 pub use drain::{Drain, DrainReport};
 pub use health::{Health, is_serving};

@@ -15,21 +15,24 @@ use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use tokio::time::Instant;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::{Code, Status};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
+use tracing::Span;
 
 use crate::channel::{LinkError, MeshChannel};
+use crate::server::SECRET_HEADER;
 use crate::token::ServiceIdentity;
+use crate::watched::Running;
 use crate::{REQUEST_ID_HEADER, deadline};
 
 /// The deadline of a call that names none. Longer than three attempts at a model provider (C-13).
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(120);
 /// The longest deadline that a caller may ask for.
 pub const MAX_DEADLINE: Duration = Duration::from_secs(600);
-const ATTEMPTS: u32 = 3;
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// How long to wait before a call is sent again, and how often.
+const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(80)];
 
 /// The way from one service to all others.
 #[derive(Clone)]
@@ -47,9 +50,17 @@ pub struct OnBehalf {
     pub request_id: RequestId,
 }
 
-/// A request on behalf of the caller of `ctx`. Without it the other side sees the calling service itself.
+/// When the outer call ends: put into a request's extensions, read by the channel.
+#[derive(Debug, Clone, Copy)]
+struct Until(Instant);
+
+/// A request on behalf of the caller of `ctx`, which ends when that call does. Without it the other side sees the
+/// calling service itself.
 pub fn on_behalf<T>(ctx: &CallContext, message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
+    if let Some(deadline) = ctx.deadline {
+        request.extensions_mut().insert(Until(deadline.into()));
+    }
     request.extensions_mut().insert(OnBehalf {
         caller: ctx.caller.clone(),
         request_id: ctx.request_id.clone(),
@@ -118,37 +129,43 @@ impl Service<Request<Body>> for Outbound {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        Box::pin(self.clone().send(request))
+        let this = self.clone();
+        Box::pin(async move { Ok(this.send(request).await) })
     }
 }
 
 impl Outbound {
-    async fn send(self, mut request: Request<Body>) -> Result<Response<Body>, LinkError> {
+    /// The answer, always with a status: what the transport says of a failure is for the log. Near and far a caller
+    /// reads the same.
+    async fn send(self, mut request: Request<Body>) -> Response<Body> {
         let started = Instant::now();
         let table = method(request.uri().path());
-        let timeout = deadline::read(request.headers())
-            .unwrap_or(DEFAULT_DEADLINE)
-            .min(MAX_DEADLINE);
-        deadline::write(request.headers_mut(), timeout);
+        let running = Running::begin("client", self.callee, table.map(|method| method.name));
+        let until = until(&mut request, started);
+        deadline::write(request.headers_mut(), until - started);
         causeway_telemetry::inject(request.headers_mut());
-        if let Err(status) = self.present(&mut request) {
-            return Ok(status.into_http());
-        }
         let repeatable = table.is_some_and(|method| method.idempotency != Idempotency::Unknown);
-        let answer = tokio::time::timeout(timeout, self.attempt(request, repeatable)).await;
-        let answer = answer.unwrap_or_else(|_| Ok(deadline::exceeded().into_http()));
-        let code = match &answer {
-            Ok(response) => code_of(response),
-            Err(_) => Code::Unavailable,
+        let response = match self.present(&mut request) {
+            Ok(()) => tokio::time::timeout_at(until, self.attempt(request, repeatable)).await,
+            Err(status) => Ok(Ok(status.into_http())),
         };
-        causeway_telemetry::metrics::record_call(
-            "client",
-            self.callee,
-            table.map_or("unknown", |method| method.name),
-            code_name(code),
-            started.elapsed().as_secs_f64(),
+        let response = match response {
+            Ok(Ok(response)) => response.map(|body| deadline::bound(body, until)),
+            Ok(Err(error)) => self.unreachable(&error).into_http(),
+            Err(_) => deadline::exceeded().into_http(),
+        };
+        running.answered(response, None, Span::current())
+    }
+
+    fn unreachable(&self, error: &LinkError) -> Status {
+        let answer = ApiError::unavailable("SERVICE_UNAVAILABLE");
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            error_id = %answer.error_id,
+            service = self.callee,
+            "a service is not reachable"
         );
-        answer.map(|response| response.map(|body| deadline::bound(body, started + timeout)))
+        answer.into()
     }
 
     /// Puts the service token and the request id on the call.
@@ -174,17 +191,22 @@ impl Outbound {
                 now,
             )
             .map_err(|error| {
-                tracing::error!(error = &error as &dyn std::error::Error, "sign a service token");
-                Status::from(ApiError::internal())
+                let answer = ApiError::internal();
+                causeway_telemetry::report(&error, answer.error_id, "sign a service token");
+                Status::from(answer)
             })?;
         let headers = request.headers_mut();
         headers.insert(http::header::AUTHORIZATION, authorization);
+        // Only the door and the channel speak for a caller: what else a request carries is nobody's word.
+        headers.remove(SECRET_HEADER);
         if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
             headers.insert(REQUEST_ID_HEADER, value);
         }
         Ok(())
     }
 
+    /// Sends the call; again, a few times, if it is idempotent and the other side did not take it. What a service
+    /// itself answers is never repeated, UNAVAILABLE and OVERLOADED included: they say when to come again.
     async fn attempt(&self, request: Request<Body>, repeatable: bool) -> Result<Response<Body>, LinkError> {
         if !repeatable {
             return self.mesh.channel(self.callee)?.oneshot(request).await;
@@ -194,61 +216,31 @@ impl Outbound {
             Ok(body) => body.to_bytes(),
             Err(status) => return Ok(status.into_http()),
         };
-        let mut pause = FIRST_PAUSE;
-        for _ in 1..ATTEMPTS {
+        let mut pauses = PAUSES.iter();
+        loop {
             let request = Request::from_parts(parts.clone(), Body::new(Full::new(body.clone())));
             let answer = self.mesh.channel(self.callee)?.oneshot(request).await;
-            if !is_passing(&answer) {
-                return answer;
+            match (answer, pauses.next()) {
+                (Err(error), Some(pause)) if error.is_untaken() => {
+                    tracing::debug!(
+                        error = &error as &dyn std::error::Error,
+                        service = self.callee,
+                        "a call is sent again"
+                    );
+                    tokio::time::sleep(*pause).await;
+                }
+                (answer, _) => return answer,
             }
-            tokio::time::sleep(pause).await;
-            pause *= 4;
         }
-        self.mesh
-            .channel(self.callee)?
-            .oneshot(Request::from_parts(parts, Body::new(Full::new(body))))
-            .await
     }
 }
 
-/// Whether another attempt may succeed: the other side did not take the call.
-fn is_passing(answer: &Result<Response<Body>, LinkError>) -> bool {
-    match answer {
-        Ok(response) => {
-            response.headers().contains_key("grpc-status") && code_of(response) == Code::Unavailable
-        }
-        Err(LinkError::Transport(_)) => true,
-        Err(LinkError::Unknown(_)) => false,
-    }
-}
-
-/// The code in the headers: only a failed call has one there, a good one says it in the trailers.
-pub(crate) fn code_of(response: &Response<Body>) -> Code {
-    response
-        .headers()
-        .get("grpc-status")
-        .map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()))
-}
-
-/// The code as a metric label.
-pub(crate) fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "ok",
-        Code::Cancelled => "cancelled",
-        Code::Unknown => "unknown",
-        Code::InvalidArgument => "invalid_argument",
-        Code::DeadlineExceeded => "deadline_exceeded",
-        Code::NotFound => "not_found",
-        Code::AlreadyExists => "already_exists",
-        Code::PermissionDenied => "permission_denied",
-        Code::ResourceExhausted => "resource_exhausted",
-        Code::FailedPrecondition => "failed_precondition",
-        Code::Aborted => "aborted",
-        Code::OutOfRange => "out_of_range",
-        Code::Unimplemented => "unimplemented",
-        Code::Internal => "internal",
-        Code::Unavailable => "unavailable",
-        Code::DataLoss => "data_loss",
-        Code::Unauthenticated => "unauthenticated",
-    }
+/// When the call is over: its own deadline, or that of the call on whose behalf it is made.
+fn until(request: &mut Request<Body>, now: Instant) -> Instant {
+    let timeout = deadline::read(request.headers())
+        .unwrap_or(DEFAULT_DEADLINE)
+        .min(MAX_DEADLINE);
+    let own = now + timeout;
+    let outer = request.extensions_mut().remove::<Until>();
+    outer.map_or(own, |Until(outer)| own.min(outer.max(now)))
 }

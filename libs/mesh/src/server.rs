@@ -3,7 +3,6 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -11,12 +10,11 @@ use causeway_context::{CallContext, Caller, RequestId};
 use causeway_contracts::{Method, method};
 use causeway_errors::ApiError;
 use chrono::Utc;
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq as _;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
@@ -24,15 +22,18 @@ use tonic::service::Routes;
 use tower::{Service, ServiceExt as _};
 use tracing::Instrument as _;
 
-use crate::deadline;
 use crate::listen::PeerAddr;
-use crate::outbound::{DEFAULT_DEADLINE, MAX_DEADLINE, code_name, code_of};
+use crate::outbound::{DEFAULT_DEADLINE, MAX_DEADLINE};
 use crate::token::{OPERATOR, ServiceIdentity};
+use crate::watched::Running;
+use crate::{deadline, panic_guard};
 
 /// Where an operator may present the internal secret itself (design §4).
 pub const SECRET_HEADER: &str = "x-internal-service-secret";
 
 const HEALTH: &str = "/grpc.health.v1.Health/";
+/// By these a proxy says that it speaks for somebody else.
+const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
 /// What a guard needs to know.
 pub struct GuardOptions {
@@ -55,13 +56,13 @@ pub struct Guard {
 
 struct Shared {
     options: GuardOptions,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
 }
 
 impl Guard {
     /// Puts `routes` behind the checks.
     pub fn new(routes: Routes, options: GuardOptions) -> Self {
-        let permits = Semaphore::new(options.max_in_flight);
+        let permits = Arc::new(Semaphore::new(options.max_in_flight));
         Self {
             routes: routes.prepare(),
             shared: Arc::new(Shared { options, permits }),
@@ -85,44 +86,39 @@ impl Service<Request<Body>> for Guard {
 }
 
 impl Guard {
-    /// Trace and metrics around everything, and the panic guard.
+    /// Trace and metrics around everything, until the answer's body has ended.
     async fn observed(self, request: Request<Body>) -> Response<Body> {
-        let started = Instant::now();
         let table = method(request.uri().path());
         let (owner, name) = table.map_or(("mesh", "unknown"), |method| (method.owner, method.name));
+        let running = Running::begin("server", owner, table.map(|method| method.name));
         let span = tracing::info_span!("rpc", otel.name = name, rpc.service = owner, rpc.method = name);
         causeway_telemetry::continue_trace(&span, request.headers());
-        let answer = AssertUnwindSafe(self.checked(request, table))
-            .catch_unwind()
-            .instrument(span)
-            .await;
-        let response = answer.unwrap_or_else(|_| {
-            let error = ApiError::internal();
-            tracing::error!(error_id = %error.error_id, owner, name, "a handler panicked");
-            Status::from(error).into_http()
-        });
-        let code = code_name(code_of(&response));
-        causeway_telemetry::metrics::record_call(
-            "server",
-            owner,
-            name,
-            code,
-            started.elapsed().as_secs_f64(),
-        );
-        response
+        let permit = match self.permit(&request) {
+            Ok(permit) => permit,
+            Err(error) => return running.answered(Status::from(error).into_http(), None, span),
+        };
+        let answer = panic_guard::guarded(self.checked(request, table), owner, name);
+        let response = answer.instrument(span.clone()).await;
+        running.answered(response, permit, span)
+    }
+
+    /// Refuses at once what is too much. Health answers under any load: a busy process is not a dead one.
+    fn permit(&self, request: &Request<Body>) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
+        if request.uri().path().starts_with(HEALTH) {
+            return Ok(None);
+        }
+        let permit = Arc::clone(&self.shared.permits).try_acquire_owned();
+        permit.map(Some).map_err(|_| ApiError::unavailable("OVERLOADED"))
     }
 
     async fn checked(self, mut request: Request<Body>, table: Option<&'static Method>) -> Response<Body> {
-        let Ok(_permit) = self.shared.permits.try_acquire() else {
-            return Status::from(ApiError::unavailable("OVERLOADED")).into_http();
-        };
-        if let Err(error) = self.shared.admit(&mut request, table) {
-            return Status::from(error).into_http();
-        }
         let timeout = deadline::read(request.headers())
             .unwrap_or(DEFAULT_DEADLINE)
             .min(MAX_DEADLINE);
         let at = Instant::now() + timeout;
+        if let Err(error) = self.shared.admit(&mut request, table, at) {
+            return Status::from(error).into_http();
+        }
         match tokio::time::timeout_at(at, self.routes.oneshot(request)).await {
             Ok(Ok(response)) => ours(response).map(|body| deadline::bound(body, at)),
             Ok(Err(never)) => match never {},
@@ -133,7 +129,12 @@ impl Guard {
 
 impl Shared {
     /// Proves the caller, checks the method table, and leaves the context for the handler.
-    fn admit(&self, request: &mut Request<Body>, table: Option<&'static Method>) -> Result<(), ApiError> {
+    fn admit(
+        &self,
+        request: &mut Request<Body>,
+        table: Option<&'static Method>,
+        until: Instant,
+    ) -> Result<(), ApiError> {
         let path = request.uri().path();
         if path.starts_with(HEALTH) {
             return Ok(());
@@ -151,7 +152,7 @@ impl Shared {
             clippy::disallowed_methods,
             reason = "the one clock of a call: handlers take the time from the context"
         )]
-        let context = CallContext::new(caller, method, request_id, Utc::now());
+        let context = CallContext::new(caller, method, request_id, Utc::now()).until(until.into_std());
         request.extensions_mut().insert(context);
         Ok(())
     }
@@ -202,19 +203,23 @@ impl Shared {
             })
     }
 
-    /// The secret itself, on loopback only: it would be readable on any other wire.
+    /// The secret itself, on loopback only: it would be readable on any other wire. What a proxy forwards comes from
+    /// elsewhere, though the proxy be on this machine.
     fn operator(&self, request: &Request<Body>) -> Option<Caller> {
         let mut values = request.headers().get_all(SECRET_HEADER).iter();
         let (Some(given), None) = (values.next(), values.next()) else {
             return None;
         };
-        let loopback = |peer: &PeerAddr| SocketAddr::from(*peer).ip().is_loopback();
-        if !request.extensions().get::<PeerAddr>().is_some_and(loopback) {
+        let loopback = |peer: &PeerAddr| SocketAddr::from(*peer).ip().to_canonical().is_loopback();
+        let is_forwarded = FORWARDED.iter().any(|name| request.headers().contains_key(*name));
+        if is_forwarded || !request.extensions().get::<PeerAddr>().is_some_and(loopback) {
             return None;
         }
         let mut right = subtle::Choice::from(0);
-        for secret in &self.options.secrets {
-            right |= given.as_bytes().ct_eq(secret.expose_secret().as_bytes());
+        for secret in self.options.secrets.iter().map(ExposeSecret::expose_secret) {
+            // An empty secret is none.
+            right |= given.as_bytes().ct_eq(secret.as_bytes())
+                & subtle::Choice::from(u8::from(!secret.is_empty()));
         }
         bool::from(right).then(|| Caller::service(OPERATOR))
     }

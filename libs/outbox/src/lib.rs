@@ -1,15 +1,19 @@
 //! The transactional outbox: a change and the fact that it happened are one step of one store, and a relay carries
-//! the facts to the audit log. Order within a service is kept, nothing is lost, the log deduplicates by event id.
+//! the facts to the audit log. Order within a service is kept, nothing is lost, the log deduplicates by event id. A fact
+//! that the log will never take is parked, so that it does not block those behind it.
 
 mod event;
+mod handle;
 mod memory;
+mod metrics;
 mod postgres;
 mod relay;
 
 pub use event::{OutboxEvent, Outcome};
+pub use handle::RelayHandle;
 pub use memory::MemoryOutbox;
 pub use postgres::{PgOutbox, insert_outbox_row};
-pub use relay::{Relay, RelayHandle};
+pub use relay::Relay;
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -33,4 +37,11 @@ pub trait OutboxStore: Send + Sync + 'static {
     /// # Errors
     /// [`OutboxError`] when the store does not answer; the facts are then sent again.
     async fn mark_sent(&self, ids: &[Uuid]) -> Result<(), OutboxError>;
+
+    /// Sets a fact aside that the log refuses for what it holds. It is kept, with the reason, and is no longer unsent:
+    /// a person has to look at it.
+    ///
+    /// # Errors
+    /// [`OutboxError`] when the store does not answer; the fact then stays where it is.
+    async fn park(&self, id: Uuid, because: &str) -> Result<(), OutboxError>;
 }

@@ -96,6 +96,13 @@ pub(crate) fn is_local_database(url: &str) -> bool {
     !elsewhere && host_port.split(',').all(|one| is_local_host(split_port(one).0))
 }
 
+/// Whether an address names this machine.
+pub(crate) fn is_local_url(url: &str) -> bool {
+    let authority = authority(url.split_once("://").map_or(url, |(_, rest)| rest));
+    let host_port = authority.rsplit_once('@').map_or(authority, |(_, after)| after);
+    is_local_host(split_port(host_port).0)
+}
+
 fn is_local_host(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let socket =
@@ -159,6 +166,36 @@ pub(crate) fn arn(text: &str) -> Checked {
     ensure(
         text.starts_with("arn:") && text.split(':').count() >= 6,
         "must be an ARN (arn:partition:service:...)",
+    )
+}
+
+/// An ARN of a key or an alias, `alias/name`, or the id of a key.
+pub(crate) fn kms_key(text: &str) -> Checked {
+    let name = |byte: u8| byte.is_ascii_alphanumeric() || b":/_-".contains(&byte);
+    let fits = match text.strip_prefix("arn:") {
+        Some(_) => kms_region(text).is_some() && (text.contains(":key/") || text.contains(":alias/")),
+        None => !text.contains(':') && (text.starts_with("alias/") || !text.contains('/')),
+    };
+    ensure(
+        fits && text.len() <= 2048 && text.bytes().all(name) && !text.ends_with('/'),
+        "must be the ARN or id of a KMS key, or an alias (alias/...)",
+    )
+}
+
+/// The region in the ARN of a KMS key.
+pub(crate) fn kms_region(text: &str) -> Option<&str> {
+    let parts: Vec<&str> = text.split(':').collect();
+    match parts[..] {
+        ["arn", _, "kms", region, _, _] if !region.is_empty() => Some(region),
+        _ => None,
+    }
+}
+
+pub(crate) fn aws_region(text: &str) -> Checked {
+    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    ensure(
+        text.bytes().all(letter),
+        "must be the name of an AWS region, as in eu-west-1",
     )
 }
 

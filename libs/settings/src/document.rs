@@ -81,6 +81,7 @@ const PRODUCTION_REST: &str = "\
 - `JWT_SIGNING_SECRET` must be changed from the public literal and be at least 32 bytes.
 - `CORS_ALLOWED_ORIGINS` must not hold `*`.
 - `CLERK_JWKS_URL` must begin with https://.
+- `KMS_ENDPOINT_URL` must begin with https://, unless it is on this machine.
 - `AUTH_REFRESH_COOKIE_SAMESITE` may be none only with a public address with https.
 - A language model provider that is named must have its key and model.
 - Two names of one secret or allowlist must not differ.
@@ -112,10 +113,11 @@ pub fn markdown() -> String {
 fn production() -> String {
     let mut text = "\n## What production refuses to start without, or with\n\n".to_owned();
     for capability in presence::REQUIRED {
-        let or = capability
+        let or: String = capability
             .or
+            .iter()
             .map(|other| format!(" or `{other}`"))
-            .unwrap_or_default();
+            .collect();
         text.push_str(&format!("- `{}`{or} must be set.\n", capability.setting));
     }
     for (name, _, message) in production::REFUSED {

@@ -76,6 +76,8 @@ fn any_name_of_a_capability_satisfies_it() {
         ("CONNECTOR_ENCRYPTION_KEY", "any text"),
     ];
     assert!(production(&connector, Owner::ALL).is_ok());
+    let kms = [("CAUSELOOP_MASTER_KEY", ""), ("KMS_KEY_ID", "alias/causeway")];
+    assert!(production(&kms, Owner::ALL).is_ok());
     let short = production(
         &[("JWT_SIGNING_SECRET", ""), ("NEXTAUTH_SECRET", "short")],
         Owner::ALL,
@@ -127,6 +129,41 @@ fn rotation_needs_two_different_versions() {
         rotating("1").unwrap_err()[0].setting,
         "CONNECTOR_ENCRYPTION_KEY_PREVIOUS_VERSION"
     );
+}
+
+#[test]
+fn a_kms_key_and_its_region_agree_and_are_asked_for_under_tls() {
+    let arn = "arn:aws:kms:eu-west-1:111122223333:key/0d8f3c3e-6f0e-4c5e-8a0c-0d2f0f7d1c11";
+    let with = |more: &[(&str, &str)]| {
+        let pairs: Vec<_> = [("KMS_KEY_ID", arn)].iter().chain(more).copied().collect();
+        production(&pairs, Owner::ALL)
+    };
+    for fine in [
+        &[][..],
+        &[("KMS_REGION", "eu-west-1")],
+        &[("AWS_REGION", "us-west-2")],
+        &[("KMS_ENDPOINT_URL", "https://kms.internal")],
+        &[("KMS_ENDPOINT_URL", "http://127.0.0.1:5000")],
+    ] {
+        assert!(with(fine).is_ok(), "{fine:?}");
+    }
+    for (name, value) in [
+        ("KMS_REGION", "us-west-2"),
+        ("KMS_ENDPOINT_URL", "http://kms.internal"),
+        ("KMS_KEY_ID_PREVIOUS", "arn:aws:kms:eu-west-1"),
+    ] {
+        assert!(
+            !named(&with(&[(name, value)]).unwrap_err(), name).is_empty(),
+            "{name}"
+        );
+    }
+    for name in [
+        "alias/causeway",
+        "0d8f3c3e-6f0e-4c5e-8a0c-0d2f0f7d1c11",
+        "mrk-1234",
+    ] {
+        assert!(production(&[("KMS_KEY_ID", name)], Owner::ALL).is_ok(), "{name}");
+    }
 }
 
 #[test]

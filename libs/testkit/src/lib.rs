@@ -1,7 +1,11 @@
 //! Test database, fake upstreams and helpers that tests of several crates share.
 
+mod aws;
 mod database;
+mod issuer;
 mod upstream;
 
+pub use aws::Moto;
 pub use database::TestDb;
+pub use issuer::{Issuer, SigningKey};
 pub use upstream::{Answer, ScriptedUpstream, Seen};

@@ -1,6 +1,7 @@
 //! What the service is told at its start.
 
-use causeway_settings::{Problem, Settings};
+use causeway_oidc::{ClerkOptions, JwksUrl};
+use causeway_settings::{Problem, Settings, Tier};
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
@@ -21,6 +22,8 @@ pub struct Config {
     pub refresh_life: TimeDelta,
     /// Whether anybody may register (`REGISTRATION`).
     pub registration_open: bool,
+    /// Whose sessions may be exchanged (`CLERK_JWKS_URL` and its like); nobody's when absent.
+    pub clerk: Option<ClerkOptions>,
 }
 
 impl Config {
@@ -51,8 +54,9 @@ impl Config {
             TimeDelta::try_days,
             &mut problems,
         );
+        let clerk = clerk(settings, &mut problems);
         match (signing_secret, access_life, refresh_life) {
-            (Some(signing_secret), Some(access_life), Some(refresh_life)) => Ok(Self {
+            (Some(signing_secret), Some(access_life), Some(refresh_life)) if problems.is_empty() => Ok(Self {
                 refresh_secret: settings
                     .secret("AUTH_REFRESH_TOKEN_SECRET")
                     .unwrap_or_else(|| signing_secret.clone()),
@@ -66,10 +70,37 @@ impl Config {
                 access_life,
                 refresh_life,
                 registration_open: settings.text("REGISTRATION").as_deref() != Some("closed"),
+                clerk,
             }),
             _ => Err(problems),
         }
     }
+}
+
+/// Clerk, if it is configured. The sample address counts as no address (B-AUTH-4, C-29).
+fn clerk(settings: &Settings, problems: &mut Vec<Problem>) -> Option<ClerkOptions> {
+    let url = settings.text("CLERK_JWKS_URL")?;
+    let keys = match JwksUrl::parse(&url, settings.tier() != Tier::Production) {
+        Ok(keys) => keys,
+        Err(error) => {
+            problems.push(Problem::new("CLERK_JWKS_URL", error.to_string()));
+            return None;
+        }
+    };
+    let given = |name: &str| settings.text(name).filter(|text| !text.is_empty());
+    let options = ClerkOptions {
+        issuer: given("CLERK_ISSUER").unwrap_or_else(|| keys.issuer()),
+        keys,
+        audience: given("CLERK_AUDIENCE"),
+        authorized_parties: settings.list("CLERK_AUTHORIZED_PARTIES"),
+    };
+    if options.authorized_parties.is_empty() {
+        problems.push(Problem::new(
+            "CLERK_AUTHORIZED_PARTIES",
+            "must name the frontends whose sessions may be exchanged",
+        ));
+    }
+    Some(options)
 }
 
 fn life(

@@ -2,14 +2,16 @@
 
 mod account;
 mod email;
+mod identity;
 mod password;
 mod session;
 mod token;
 
 pub(crate) use account::{Account, AccountState, Claim, WorkspaceName};
 pub(crate) use email::Email;
+pub(crate) use identity::{Identity, Member, Proof, Provider};
 pub(crate) use password::{Password, PasswordHash};
-pub(crate) use session::{RefreshToken, Session, SessionToken};
+pub(crate) use session::{NewSession, RefreshToken, Session, SessionToken};
 pub(crate) use token::{PersonalToken, Revocation, Scopes, TokenName, lifetime};
 
 /// A hash under which a credential is looked up.

@@ -33,6 +33,18 @@ pub(crate) enum AuthError {
     /// The refresh token is unknown, ended, or was used.
     #[error("the refresh token is not in force")]
     InvalidRefreshToken,
+    /// No identity provider is configured.
+    #[error("the exchange is switched off")]
+    ExchangeDisabled,
+    /// The identity provider's token proves nobody, or was used up.
+    #[error("the identity provider's token is not accepted")]
+    SubjectRefused,
+    /// The person has to do something at the identity provider first.
+    #[error("the session at the identity provider is pending")]
+    SessionPending,
+    /// Nobody can tell what the identity provider's token is worth.
+    #[error("the identity provider's keys cannot be had")]
+    KeysAway(Duration),
     /// The opaque credential proves nobody.
     #[error("the token is not in force")]
     InvalidToken,
@@ -69,6 +81,10 @@ impl AuthError {
             | Self::NoWorkspace
             | Self::WorkspaceNotFound
             | Self::InvalidRefreshToken
+            | Self::ExchangeDisabled
+            | Self::SubjectRefused
+            | Self::SessionPending
+            | Self::KeysAway(_)
             | Self::InvalidToken
             | Self::TokenNotFound
             | Self::Call(_) => false,
@@ -98,6 +114,20 @@ impl AuthError {
                 "INVALID_REFRESH_TOKEN",
                 "the refresh token is not valid, please log in",
             ),
+            Self::ExchangeDisabled => ApiError::new(
+                Code::Unavailable,
+                "EXCHANGE_DISABLED",
+                "no identity provider is configured here",
+            ),
+            Self::SubjectRefused => {
+                ApiError::new(Code::Unauthenticated, "INVALID_TOKEN", "the token is not valid")
+            }
+            Self::SessionPending => ApiError::forbidden(
+                "SESSION_PENDING",
+                "the session at the identity provider is not finished",
+            ),
+            Self::KeysAway(rest) => ApiError::unavailable("IDENTITY_PROVIDER_UNAVAILABLE")
+                .retry_after(rest.max(Duration::from_secs(1))),
             Self::InvalidToken => ApiError::unauthenticated(),
             Self::TokenNotFound => ApiError::not_found("TOKEN_NOT_FOUND", "token not found"),
             Self::Password(PasswordError::Busy) => ApiError::new(

@@ -11,7 +11,10 @@ use secrecy::ExposeSecret as _;
 use tonic::{Request, Response, Status};
 
 use crate::domain::PersonalToken;
-use crate::service::{AuthService, CreateTokenRequest, LoginRequest, RegisterRequest, Tokens, permissions};
+use crate::service::{
+    AuthService, CreateTokenRequest, ExchangeRequest, Exchanged, LoginRequest, RegisterRequest, Tokens,
+    permissions,
+};
 
 /// The RPCs over the use cases.
 #[derive(Clone)]
@@ -76,6 +79,35 @@ impl Rpc for Grpc {
             workspace_id: tokens.workspace.to_string(),
             refresh_token: tokens.refresh.expose_secret().to_owned(),
             session_id: tokens.session.to_string(),
+        }))
+    }
+
+    async fn exchange(&self, request: Request<wire::ExchangeRequest>) -> Answer<wire::ExchangeResponse> {
+        let (
+            ctx,
+            wire::ExchangeRequest {
+                token,
+                workspace_id,
+                refresh,
+            },
+        ) = call(request)?;
+        let request = ExchangeRequest {
+            token: token.into(),
+            workspace_id,
+            refresh,
+        };
+        let exchanged: Exchanged = self.0.exchange(&ctx, request).await.map_err(ApiError::from)?;
+        let refresh = exchanged.refresh.as_ref();
+        Ok(Response::new(wire::ExchangeResponse {
+            access_token: exchanged.access.expose_secret().to_owned(),
+            issued_token_type: ACCESS_TOKEN.to_owned(),
+            token_type: BEARER.to_owned(),
+            expires_in: exchanged.access_life.num_seconds(),
+            workspace_id: exchanged.workspace.to_string(),
+            refresh_token: refresh
+                .map(|text| text.expose_secret().to_owned())
+                .unwrap_or_default(),
+            session_id: exchanged.session.to_string(),
         }))
     }
 
@@ -232,6 +264,8 @@ impl Rpc for Grpc {
 }
 
 const BEARER: &str = "Bearer";
+/// RFC 8693 §3.
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 fn encode(token: PersonalToken) -> wire::PersonalAccessToken {
     wire::PersonalAccessToken {

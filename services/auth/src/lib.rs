@@ -1,9 +1,9 @@
 //! Who is calling: accounts, sessions, access tokens, personal access tokens.
 //!
 //! The service promises: a password is kept only as an argon2id hash, every other credential only as a hash; an unknown
-//! account and a wrong password look alike; a refresh token works once, and its reuse ends the session; a personal
-//! access token can do what its person may do now, narrowed to its scopes; each change is in the audit log, or its
-//! fact waits in the outbox.
+//! account and a wrong password look alike; a session of Clerk becomes one here only if Clerk's own keys prove it; a
+//! refresh token works once, and its reuse ends the session; a personal access token can do what its person may do now,
+//! narrowed to its scopes; each change is in the audit log, or its fact waits in the outbox.
 
 mod config;
 mod domain;
@@ -13,6 +13,7 @@ mod page;
 mod passwords;
 mod service;
 mod store;
+mod subject;
 mod tenancy;
 
 #[cfg(test)]
@@ -22,7 +23,9 @@ use std::sync::Arc;
 
 use causeway_contracts::auth::v1::auth_service_server::AuthServiceServer;
 use causeway_database::{Database, Schema};
-use causeway_mesh::{Mesh, Readiness, Service, always_ready};
+use causeway_egress::{Egress, EgressOptions};
+use causeway_mesh::{Background, Mesh, Readiness, Service, always_ready};
+use causeway_oidc::{ClerkVerifier, system_clock};
 use causeway_outbox::{MemoryOutbox, OutboxStore, PgOutbox, Relay};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
@@ -32,6 +35,7 @@ use crate::grpc::Grpc;
 use crate::passwords::Passwords;
 use crate::service::AuthService;
 use crate::store::{AuthStore, MemoryStore, PgStore};
+use crate::subject::ClerkSessions;
 use crate::tenancy::MeshTenancy;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
@@ -40,7 +44,15 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 pub static SCHEMA: Schema = Schema {
     name: "auth",
     migrations: MIGRATIONS,
-    unscoped: &["accounts", "sessions", "refresh_tokens", "token_index", "outbox"],
+    unscoped: &[
+        "accounts",
+        "identities",
+        "sessions",
+        "refresh_tokens",
+        "used_proofs",
+        "token_index",
+        "outbox",
+    ],
 };
 
 /// What the service is given.
@@ -63,15 +75,29 @@ pub async fn start(config: Config, parts: Parts) -> Result<Service, StartError> 
     let Parts { mesh, database } = parts;
     let (store, outbox, ready) = stores(database);
     let (relay, handle) = Relay::new(outbox, mesh.to("audit"));
+    let mut background: Vec<Background> = vec![Box::new(move |stop| Box::pin(relay.run(stop)))];
     let tenancy = Arc::new(MeshTenancy::new(&mesh));
-    let service = AuthService::new(&config, store, tenancy, handle, Passwords::new());
+    let clerk = clerk(&config, &mut background);
+    let service = AuthService::new(&config, store, tenancy, clerk, handle, Passwords::new());
     let routes = tonic::service::Routes::new(AuthServiceServer::new(Grpc::new(Arc::new(service))));
     Ok(Service {
         name: "auth",
         routes,
-        background: vec![Box::new(move |stop| Box::pin(relay.run(stop)))],
+        background,
         ready,
     })
+}
+
+/// The verifier of Clerk's tokens, if Clerk is configured; its keys are kept fresh in the background.
+fn clerk(config: &Config, background: &mut Vec<Background>) -> Option<Arc<dyn ClerkSessions>> {
+    let options = config.clerk.clone()?;
+    let egress = Egress::new(EgressOptions::default());
+    let verifier = Arc::new(ClerkVerifier::new(options, egress, system_clock()));
+    let keeper = Arc::clone(&verifier);
+    background.push(Box::new(move |stop| {
+        Box::pin(async move { keeper.run(stop).await })
+    }));
+    Some(verifier)
 }
 
 fn stores(database: Option<Database>) -> (Arc<dyn AuthStore>, Arc<dyn OutboxStore>, Readiness) {

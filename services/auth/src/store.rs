@@ -14,7 +14,8 @@ use causeway_outbox::OutboxEvent;
 use chrono::{DateTime, Utc};
 
 use crate::domain::{
-    Account, Claim, Email, Hash, PersonalToken, RefreshToken, Revocation, Session, SessionToken,
+    Account, Claim, Email, Hash, Identity, Member, NewSession, PersonalToken, RefreshToken, Revocation,
+    SessionToken,
 };
 use crate::page::Page;
 
@@ -61,16 +62,26 @@ pub(crate) trait AccountStore: Send + Sync + 'static {
     async fn find_account(&self, user: UserId) -> Result<Option<Account>, StoreError>;
 }
 
+/// Persons whom identity providers prove.
+#[async_trait]
+pub(crate) trait IdentityStore: Send + Sync + 'static {
+    /// Adds a person, unless the identity is known; answers the one who is kept. Of many at once, one is added, and all
+    /// get that one.
+    async fn claim_identity(&self, member: &Member) -> Result<Member, StoreError>;
+
+    /// Finishes the first sign-in of a person. False, and no fact, if it is finished or the person is not known.
+    async fn activate_identity(&self, user: UserId, fact: OutboxEvent) -> Result<bool, StoreError>;
+
+    /// The person with that identity.
+    async fn find_identity(&self, identity: &Identity) -> Result<Option<Member>, StoreError>;
+}
+
 /// Sessions and their refresh tokens.
 #[async_trait]
 pub(crate) trait SessionStore: Send + Sync + 'static {
-    /// Adds a session with its first refresh token.
-    async fn open_session(
-        &self,
-        session: &Session,
-        token: &RefreshToken,
-        fact: OutboxEvent,
-    ) -> Result<(), StoreError>;
+    /// Adds a session with its first refresh token. False, with nothing changed, if its proof was used before; of many
+    /// at once, one succeeds. Proofs that ended before the session was opened are forgotten.
+    async fn open_session(&self, new: &NewSession, fact: OutboxEvent) -> Result<bool, StoreError>;
 
     /// The refresh token with that hash, and its session.
     async fn find_refresh_token(&self, hash: &Hash) -> Result<Option<SessionToken>, StoreError>;
@@ -130,6 +141,6 @@ pub(crate) trait TokenStore: Send + Sync + 'static {
 }
 
 /// All that the service keeps.
-pub(crate) trait AuthStore: AccountStore + SessionStore + TokenStore {}
+pub(crate) trait AuthStore: AccountStore + IdentityStore + SessionStore + TokenStore {}
 
-impl<S: AccountStore + SessionStore + TokenStore> AuthStore for S {}
+impl<S: AccountStore + IdentityStore + SessionStore + TokenStore> AuthStore for S {}

@@ -349,3 +349,72 @@ fn a_life_of_nothing_is_refused() {
             .any(|problem| problem.setting == "AUTH_ACCESS_TOKEN_TTL_MINUTES")
     );
 }
+
+const SAMPLE: &str = "https://regular-mosquito-10.clerk.accounts.dev/.well-known/jwks.json";
+
+#[test]
+fn clerk_is_off_until_its_keys_are_named_and_the_sample_is_nobodys() {
+    assert!(config(&[]).expect("settings").clerk.is_none());
+    let sample = config(&[("CLERK_JWKS_URL", SAMPLE)]);
+    assert!(sample.expect("settings").clerk.is_none());
+}
+
+#[test]
+fn clerks_settings_are_read() {
+    let keys = "https://clerk.example.com/.well-known/jwks.json";
+    let options = config(&[("CLERK_JWKS_URL", keys), ("CLERK_AUDIENCE", "")])
+        .expect("settings")
+        .clerk
+        .expect("on");
+    assert_eq!(options.issuer, "https://clerk.example.com");
+    assert_eq!(
+        (options.audience, options.authorized_parties),
+        (None, vec!["http://localhost:3000".to_owned()])
+    );
+    let options = config(&[
+        ("CLERK_JWKS_URL", "https://api.example.com/v1/jwks"),
+        ("CLERK_ISSUER", "https://clerk.example.com"),
+        ("CLERK_AUDIENCE", "causeway"),
+        (
+            "CLERK_AUTHORIZED_PARTIES",
+            "https://a.example , https://b.example,",
+        ),
+    ])
+    .expect("settings")
+    .clerk
+    .expect("on");
+    assert_eq!(options.issuer, "https://clerk.example.com");
+    assert_eq!(options.audience.as_deref(), Some("causeway"));
+    assert_eq!(
+        options.authorized_parties,
+        ["https://a.example", "https://b.example"]
+    );
+}
+
+#[test]
+fn a_clerk_that_nobody_could_use_stops_the_start() {
+    let keys = ("CLERK_JWKS_URL", "https://clerk.example.com/keys");
+    let problems = config(&[keys, ("CLERK_AUTHORIZED_PARTIES", " , ")]).expect_err("refused");
+    assert_eq!(problems[0].setting, "CLERK_AUTHORIZED_PARTIES");
+    let problems = config(&[("CLERK_JWKS_URL", "https://user:pw@clerk.example.com/")]).expect_err("refused");
+    assert_eq!(problems[0].setting, "CLERK_JWKS_URL");
+    assert!(!format!("{problems:?}").contains("pw@"));
+}
+
+#[tokio::test]
+async fn without_clerk_nothing_is_exchanged() {
+    let mut client = started().await;
+    let ask = wire::ExchangeRequest {
+        token: "a.b.c".to_owned(),
+        ..wire::ExchangeRequest::default()
+    };
+    let status = client
+        .exchange(by(&Caller::anonymous(), ask))
+        .await
+        .expect_err("refused");
+    let error = ApiError::from(status);
+    assert_eq!(
+        (error.reason.as_ref(), error.retry_after),
+        ("EXCHANGE_DISABLED", None)
+    );
+}

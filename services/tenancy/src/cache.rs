@@ -1,28 +1,49 @@
 //! Unwrapped data keys, for a while: a key-encryption key may be a network away (KEY-07).
+//!
+//! What is here is given out without asking anybody, so that reads go on while a key service is away, until the end of
+//! each key's time. What is not here is asked for once, however many wait for it.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use causeway_context::WorkspaceId;
-use causeway_crypto::{DataKey, WrappedKey};
+use causeway_crypto::{DataKey, KeyError, WrappedKey};
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared, WeakShared};
 use tokio::time::Instant;
 
 use crate::domain::WrappedDataKey;
 
 const LIFETIME: Duration = Duration::from_secs(300);
 const LARGEST_SIZE: usize = 1024;
+/// For how long a key that could not be had is not asked for again: its service was asked several times already.
+const HOLD_OFF: Duration = Duration::from_secs(1);
 
-/// A bounded number of keys, each for a bounded time; the oldest goes first. A key is overwritten when its last user
-/// drops it.
+type Place = (WorkspaceId, u32);
+type Unwrapped = Result<Arc<DataKey>, KeyError>;
+type Flight = BoxFuture<'static, Unwrapped>;
+
+/// A bounded number of keys, each for a bounded time; the one that was not used for longest goes first. A key is
+/// overwritten when its last user drops it.
+#[derive(Clone, Default)]
+pub(crate) struct KeyCache(Arc<Mutex<State>>);
+
 #[derive(Default)]
-pub(crate) struct KeyCache(Mutex<HashMap<(WorkspaceId, u32), Entry>>);
+struct State {
+    entries: HashMap<Place, Entry>,
+    /// Apart from the keys, so that an outage does not push out what still helps.
+    failures: HashMap<Place, Failure>,
+    flights: HashMap<Place, (WrappedKey, WeakShared<Flight>)>,
+}
 
 struct Entry {
     /// Of what the key is the unwrapped form: the key was proven to belong to its workspace only for these bytes.
     wrapped: WrappedKey,
     key: Arc<DataKey>,
     since: Instant,
+    used: Instant,
 }
 
 impl Entry {
@@ -31,94 +52,146 @@ impl Entry {
     }
 }
 
+struct Failure {
+    wrapped: WrappedKey,
+    error: KeyError,
+    since: Instant,
+}
+
+impl Failure {
+    fn is_fresh(&self) -> bool {
+        self.since.elapsed() < HOLD_OFF
+    }
+}
+
 impl KeyCache {
-    pub(crate) fn get(&self, stored: &WrappedDataKey) -> Option<Arc<DataKey>> {
-        let entries = self.entries();
-        let entry = entries.get(&(stored.workspace, stored.version))?;
-        (entry.wrapped == stored.wrapped && entry.is_fresh()).then(|| Arc::clone(&entry.key))
+    /// The key, if it was unwrapped lately; otherwise what `unwrap` gives, which is called at most once at a time for
+    /// each key. It goes on as long as one caller waits.
+    pub(crate) async fn get_or_unwrap<F>(
+        &self,
+        stored: &WrappedDataKey,
+        unwrap: impl FnOnce() -> F,
+    ) -> Unwrapped
+    where
+        F: Future<Output = Result<DataKey, KeyError>> + Send + 'static,
+    {
+        let flight = {
+            let mut state = self.state();
+            if let Some(known) = state.find(stored) {
+                return known;
+            }
+            state.flight(stored).unwrap_or_else(|| {
+                let flight = self.clone().unwrap_and_keep(stored.clone(), unwrap());
+                state.begin(stored, flight)
+            })
+        };
+        flight.await
     }
 
+    fn unwrap_and_keep(
+        self,
+        stored: WrappedDataKey,
+        unwrap: impl Future<Output = Result<DataKey, KeyError>> + Send + 'static,
+    ) -> Shared<Flight> {
+        let flight = async move {
+            let key = unwrap.await.map(Arc::new);
+            match &key {
+                Ok(key) => self.put(&stored, Arc::clone(key)),
+                Err(error) => self.state().hold_off(&stored, error.clone()),
+            }
+            key
+        };
+        flight.boxed().shared()
+    }
+
+    /// Keeps a key.
     pub(crate) fn put(&self, stored: &WrappedDataKey, key: Arc<DataKey>) {
-        let mut entries = self.entries();
-        if entries.len() >= LARGEST_SIZE {
-            entries.retain(|_, entry| entry.is_fresh());
-        }
-        while entries.len() >= LARGEST_SIZE
-            && let Some(oldest) = entries
-                .iter()
-                .min_by_key(|(_, entry)| entry.since)
-                .map(|(place, _)| *place)
-        {
-            entries.remove(&oldest);
-        }
+        let now = Instant::now();
+        let mut state = self.state();
+        state.make_room();
         let entry = Entry {
             wrapped: stored.wrapped.clone(),
             key,
-            since: Instant::now(),
+            since: now,
+            used: now,
         };
-        entries.insert((stored.workspace, stored.version), entry);
+        state.entries.insert(place(stored), entry);
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<(WorkspaceId, u32), Entry>> {
+    /// Drops the keys whose time is over: nobody may ever ask for them again.
+    pub(crate) fn forget_expired(&self) {
+        let mut state = self.state();
+        state.entries.retain(|_, entry| entry.is_fresh());
+        state.failures.retain(|_, failure| failure.is_fresh());
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use chrono::DateTime;
+impl State {
+    fn find(&mut self, stored: &WrappedDataKey) -> Option<Unwrapped> {
+        let place = place(stored);
+        if let Some(entry) = self.entries.get_mut(&place) {
+            if entry.wrapped == stored.wrapped && entry.is_fresh() {
+                entry.used = Instant::now();
+                return Some(Ok(Arc::clone(&entry.key)));
+            }
+            self.entries.remove(&place);
+        }
+        let failure = self.failures.get(&place)?;
+        (failure.wrapped == stored.wrapped && failure.is_fresh()).then(|| Err(failure.error.clone()))
+    }
 
-    use super::*;
-
-    fn stored(workspace: WorkspaceId) -> WrappedDataKey {
-        let wrapped = WrappedKey {
-            key_id: "k".to_owned(),
-            bytes: vec![1],
-        };
-        WrappedDataKey {
-            workspace,
-            version: 1,
-            wrapped,
-            created_at: DateTime::UNIX_EPOCH,
+    fn hold_off(&mut self, stored: &WrappedDataKey, error: KeyError) {
+        if self.failures.len() >= LARGEST_SIZE {
+            self.failures.retain(|_, failure| failure.is_fresh());
+        }
+        if self.failures.len() < LARGEST_SIZE {
+            let failure = Failure {
+                wrapped: stored.wrapped.clone(),
+                error,
+                since: Instant::now(),
+            };
+            self.failures.insert(place(stored), failure);
         }
     }
 
-    fn key() -> Arc<DataKey> {
-        Arc::new(DataKey::generate().expect("random bytes"))
+    fn flight(&self, stored: &WrappedDataKey) -> Option<Shared<Flight>> {
+        let (wrapped, flight) = self.flights.get(&place(stored))?;
+        flight.upgrade().filter(|_| *wrapped == stored.wrapped)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_key_is_forgotten_after_five_minutes() {
-        let (cache, stored) = (KeyCache::default(), stored(WorkspaceId::generate()));
-        cache.put(&stored, key());
-        tokio::time::advance(LIFETIME - Duration::from_secs(1)).await;
-        assert!(cache.get(&stored).is_some());
-        tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(cache.get(&stored).is_none());
-    }
-
-    #[tokio::test]
-    async fn wrapped_bytes_moved_to_another_workspace_find_nothing() {
-        let (cache, home) = (KeyCache::default(), stored(WorkspaceId::generate()));
-        cache.put(&home, key());
-        assert!(cache.get(&stored(WorkspaceId::generate())).is_none());
-        let wrapped = WrappedKey {
-            bytes: vec![2],
-            ..home.wrapped.clone()
-        };
-        assert!(cache.get(&WrappedDataKey { wrapped, ..home }).is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_oldest_key_makes_room() {
-        let cache = KeyCache::default();
-        let first = stored(WorkspaceId::generate());
-        cache.put(&first, key());
-        tokio::time::advance(Duration::from_secs(1)).await;
-        for _ in 0..LARGEST_SIZE {
-            cache.put(&stored(WorkspaceId::generate()), key());
+    fn begin(&mut self, stored: &WrappedDataKey, flight: Shared<Flight>) -> Shared<Flight> {
+        // Also those whose callers all went away.
+        self.flights.retain(|_, (_, flight)| flight.upgrade().is_some());
+        if let Some(weak) = flight.downgrade() {
+            self.flights.insert(place(stored), (stored.wrapped.clone(), weak));
         }
-        assert!(cache.get(&first).is_none());
-        assert_eq!(cache.entries().len(), LARGEST_SIZE);
+        flight
+    }
+
+    fn make_room(&mut self) {
+        if self.entries.len() < LARGEST_SIZE {
+            return;
+        }
+        self.entries.retain(|_, entry| entry.is_fresh());
+        while self.entries.len() >= LARGEST_SIZE
+            && let Some(idle) = self
+                .entries
+                .iter()
+                .min_by_key(|(_, entry)| entry.used)
+                .map(|(place, _)| *place)
+        {
+            self.entries.remove(&idle);
+        }
     }
 }
+
+fn place(stored: &WrappedDataKey) -> Place {
+    (stored.workspace, stored.version)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,12 @@
 //! The settings that tenancy owns.
 
 use causeway_crypto::LocalKeys;
+use causeway_kms::{KmsOptions, Patience};
 use causeway_settings::{Problem, Settings};
 
+use crate::providers::KmsKeys;
 use crate::service::Defaults;
 
-const RATE_TIER: &str = "standard";
 const REGION: &str = "us-east-1";
 
 /// What the service needs to know. Has no `Debug`: it holds keys.
@@ -16,6 +17,10 @@ pub struct Config {
     pub keys: LocalKeys,
     /// Whether the key that everybody knows may wrap where no other does (C-7).
     pub development_key: bool,
+    /// Those in AWS KMS.
+    pub kms: KmsKeys,
+    /// Whether a key in AWS KMS that cannot be used stops the start. One that cannot be asked for now never does.
+    pub kms_must_work: bool,
 }
 
 impl Config {
@@ -29,9 +34,7 @@ impl Config {
                 region: settings
                     .text("KAIREON_REGION")
                     .unwrap_or_else(|| REGION.to_owned()),
-                rate_tier: settings
-                    .text("RATE_LIMIT_TIER")
-                    .unwrap_or_else(|| RATE_TIER.to_owned()),
+                rate_tier: settings.text("RATE_LIMIT_TIER"),
                 demo: settings.flag("DEMO_MODE").unwrap_or(false),
             },
             keys: LocalKeys {
@@ -41,8 +44,23 @@ impl Config {
                 connector_previous: settings.secret("CONNECTOR_ENCRYPTION_KEY_PREVIOUS"),
             },
             development_key: settings.development_key_allowed(),
+            kms: KmsKeys {
+                active: kms(settings, settings.text("KMS_KEY_ID")),
+                previous: kms(settings, settings.text("KMS_KEY_ID_PREVIOUS")),
+            },
+            kms_must_work: settings.tier().is_production(),
         })
     }
+}
+
+fn kms(settings: &Settings, key_id: Option<String>) -> Option<KmsOptions> {
+    Some(KmsOptions {
+        key_id: key_id?,
+        region: settings.text("KMS_REGION").unwrap_or_else(|| REGION.to_owned()),
+        endpoint_url: settings.text("KMS_ENDPOINT_URL"),
+        access_key: None,
+        patience: Patience::default(),
+    })
 }
 
 #[cfg(test)]
@@ -72,8 +90,8 @@ mod tests {
             demo,
         } = config(&[]).defaults;
         assert_eq!(
-            (region.as_str(), rate_tier.as_str(), demo),
-            ("us-east-1", "standard", false)
+            (region.as_str(), rate_tier.as_deref(), demo),
+            ("us-east-1", None, false)
         );
     }
 
@@ -90,8 +108,8 @@ mod tests {
             demo,
         } = config(&pairs).defaults;
         assert_eq!(
-            (region.as_str(), rate_tier.as_str(), demo),
-            ("eu-west-1", "enterprise", true)
+            (region.as_str(), rate_tier.as_deref(), demo),
+            ("eu-west-1", Some("enterprise"), true)
         );
     }
 
@@ -105,6 +123,31 @@ mod tests {
         assert_eq!(active(&config(&[master, connector])).as_deref(), Some("master"));
         assert_eq!(active(&config(&[connector])).as_deref(), Some("connector"));
         assert_eq!(active(&config(&[])).as_deref(), Some("development"));
+    }
+
+    #[test]
+    fn keys_in_kms_are_read_with_the_region_that_is_nearest() {
+        let unset = config(&[]).kms;
+        assert!(unset.active.is_none() && unset.previous.is_none());
+        let pairs = [
+            ("KMS_KEY_ID", "alias/causeway"),
+            ("KMS_KEY_ID_PREVIOUS", "alias/before"),
+            ("AWS_REGION", "eu-west-1"),
+            ("KMS_ENDPOINT_URL", "http://localhost:5000"),
+        ];
+        let set = config(&pairs);
+        let keys = [set.kms.active, set.kms.previous].map(|key| key.expect("set"));
+        assert_eq!(
+            keys.each_ref().map(|key| key.key_id.as_str()),
+            ["alias/causeway", "alias/before"]
+        );
+        for key in keys {
+            assert_eq!(key.region, "eu-west-1");
+            assert_eq!(key.endpoint_url.as_deref(), Some("http://localhost:5000"));
+        }
+        assert!(!set.kms_must_work);
+        let own = config(&[pairs[0], pairs[2], ("KMS_REGION", "eu-west-2")]).kms;
+        assert_eq!(own.active.expect("set").region, "eu-west-2");
     }
 
     #[test]

@@ -17,7 +17,8 @@ use crate::page::TimePlace;
 pub(crate) use invitation::{Email, Invitation, PREFIX as INVITATION_PREFIX, SecretHash, lifetime};
 pub(crate) use member::{MEMBERS_WRITE, MemberChange, MemberStep, Standing, may_grant};
 pub(crate) use settings::{
-    AiModel, AiProvider, AiSettings, BaseUrl, MfaPolicy, RateTier, RetentionDays, SettingChange, Settings, region,
+    AiModel, AiProvider, AiSettings, BaseUrl, MfaPolicy, RateTier, RetentionDays, SettingChange, Settings,
+    region,
 };
 
 /// What is wrong with a value; never the value itself.

@@ -1,5 +1,9 @@
 //! The RPCs: decode, one use case, encode.
 
+mod crypto;
+mod members;
+mod settings;
+
 use std::sync::Arc;
 
 use causeway_context::{CallContext, UserId, WorkspaceId, to_timestamp};
@@ -16,7 +20,8 @@ use crate::service::Tenancy;
 
 const VALUE_BYTES: usize = 65_536;
 
-/// The service over gRPC.
+/// The services over gRPC.
+#[derive(Clone)]
 pub(crate) struct Grpc(Arc<Tenancy>);
 
 impl Grpc {
@@ -158,7 +163,7 @@ impl TenancyService for Grpc {
         let ctx = CallContext::of(&request)?;
         let (request, mut fields) = (request.into_inner(), Fields::default());
         let mask = request.update_mask.unwrap_or_default().paths;
-        let mask = fields.check("update_mask", only_name(&mask));
+        let mask = fields.check("update_mask", only("name", &mask));
         let Some(workspace) = fields.check("workspace", request.workspace.ok_or("must be there")) else {
             return Err(fields.refuse());
         };
@@ -288,11 +293,12 @@ fn value_of(text: String) -> Result<SecretString, &'static str> {
     }
 }
 
-fn only_name(paths: &[String]) -> Result<(), &'static str> {
+/// A mask that names one field and no other.
+fn only(field: &str, paths: &[String]) -> Result<(), String> {
     match paths {
-        [] => Err("must name the fields to change"),
-        paths if paths.iter().all(|path| path == "name") => Ok(()),
-        _ => Err("only name can change"),
+        [] => Err("must name the fields to change".to_owned()),
+        paths if paths.iter().all(|path| path == field) => Ok(()),
+        _ => Err(format!("only {field} can change")),
     }
 }
 

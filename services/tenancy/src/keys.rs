@@ -1,4 +1,6 @@
 //! The data keys of workspaces: made on first use, kept wrapped, unwrapped when something is sealed or opened.
+//!
+//! The store is asked each time, so that a key that was destroyed is gone at once; only the unwrapping is remembered.
 
 use std::sync::Arc;
 
@@ -36,6 +38,11 @@ impl DataKeys {
         }
     }
 
+    /// What is remembered, for whoever sweeps it.
+    pub(crate) fn cache(&self) -> KeyCache {
+        self.cache.clone()
+    }
+
     /// The key that seals; made now if the workspace has none. Of two that make the first one together, one wins and
     /// both use that one.
     pub(crate) async fn active(
@@ -46,11 +53,8 @@ impl DataKeys {
         if let Some(stored) = self.store.find_active_key(workspace).await? {
             return self.usable(&stored).await;
         }
-        let key = DataKey::generate()?;
-        let wrapped = self
-            .provider
-            .wrap(&key, &context(workspace, FIRST_VERSION))
-            .await?;
+        let (key, wrapped) = self.provider.generate(&context(workspace, FIRST_VERSION)).await?;
+        let key = Arc::new(key);
         let first = WrappedDataKey {
             workspace,
             version: FIRST_VERSION,
@@ -59,17 +63,19 @@ impl DataKeys {
         };
         // Committed before anything is sealed under it (ROT-01).
         match self.store.insert_key(&first).await {
-            Ok(()) => Ok(UsableKey {
-                version: FIRST_VERSION,
-                key: Arc::new(key),
-            }),
+            Ok(()) => {
+                self.cache.put(&first, Arc::clone(&key));
+                Ok(UsableKey {
+                    version: FIRST_VERSION,
+                    key,
+                })
+            }
             Err(StoreError::Conflict) => self.version(workspace, FIRST_VERSION).await,
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The key of that version, to open what was sealed under it. The store is asked each time, so that a key that was
-    /// destroyed is gone at once; only the unwrapping is remembered.
+    /// The key of that version, to open what was sealed under it.
     pub(crate) async fn version(
         &self,
         workspace: WorkspaceId,
@@ -81,21 +87,16 @@ impl DataKeys {
     }
 
     async fn usable(&self, stored: &WrappedDataKey) -> Result<UsableKey, TenancyError> {
-        if let Some(key) = self.cache.get(stored) {
-            return Ok(UsableKey {
-                version: stored.version,
-                key,
-            });
-        }
-        let key = self
-            .provider
-            .unwrap_key(&stored.wrapped, &context(stored.workspace, stored.version))
-            .await?;
-        let key = Arc::new(key);
-        self.cache.put(stored, Arc::clone(&key));
+        let unwrap = || {
+            let (provider, stored) = (Arc::clone(&self.provider), stored.clone());
+            async move {
+                let context = context(stored.workspace, stored.version);
+                provider.unwrap_key(&stored.wrapped, &context).await
+            }
+        };
         Ok(UsableKey {
             version: stored.version,
-            key,
+            key: self.cache.get_or_unwrap(stored, unwrap).await?,
         })
     }
 }
@@ -107,3 +108,6 @@ fn context(workspace: WorkspaceId, version: u32) -> KeyContext<'static> {
         purpose: PURPOSE,
     }
 }
+
+#[cfg(test)]
+mod tests;

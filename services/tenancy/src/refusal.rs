@@ -35,9 +35,9 @@ pub enum Refusal {
     /// The key of a provider is to come from a secret that is not there.
     #[error("no such provider's key")]
     ProviderKeyNotFound,
-    /// What is to be opened does not open. One answer for every cause, which would help to find the right key.
+    /// The item with this index does not open. One answer for every cause: a cause helps to guess.
     #[error("the ciphertext does not open")]
-    DecryptionFailed,
+    DecryptionFailed(usize),
 }
 
 impl Refusal {
@@ -60,7 +60,9 @@ impl Refusal {
                 "MEMBER_EXISTS",
                 "the person is a member already",
             ),
-            Self::UserNotFound => ApiError::not_found("USER_NOT_FOUND", "nobody has this id; send an invitation"),
+            Self::UserNotFound => {
+                ApiError::not_found("USER_NOT_FOUND", "nobody has this id; send an invitation")
+            }
             Self::InvitationNotFound => ApiError::not_found("INVITATION_NOT_FOUND", "invitation not found"),
             Self::InvitationExists => ApiError::new(
                 Code::AlreadyExists,
@@ -74,10 +76,10 @@ impl Refusal {
                 "settings.ai.api_key_secret",
                 "must name a secret of kind llm_provider",
             ),
-            Self::DecryptionFailed => ApiError::new(
+            Self::DecryptionFailed(index) => ApiError::new(
                 Code::InvalidArgument,
                 "DECRYPTION_FAILED",
-                "the ciphertext does not open with this context in this workspace",
+                format!("ciphertext {index} does not open with this context in this workspace"),
             ),
         }
     }

@@ -1,5 +1,9 @@
 //! The use cases.
 
+mod crypto;
+mod members;
+mod settings;
+
 use std::sync::Arc;
 
 use causeway_context::{CallContext, UserId, WorkspaceId};
@@ -9,11 +13,14 @@ use causeway_outbox::{OutboxEvent, RelayHandle};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
+use crate::cache::KeyCache;
 use crate::domain::{Member, Membership, Secret, SecretKind, SecretName, Workspace, WorkspaceName};
 use crate::error::TenancyError;
 use crate::keys::DataKeys;
 use crate::page::{self, Page, TimePlace};
 use crate::store::{StoreError, TenancyStore};
+
+pub(crate) use crypto::{Crypted, Item};
 
 /// How often a write of a secret is tried again when others write the same one.
 const ATTEMPTS: usize = 16;
@@ -24,8 +31,8 @@ const ALL: usize = 1000;
 pub struct Defaults {
     /// The region this process serves, the home of workspaces made here.
     pub region: String,
-    /// The rate tier.
-    pub rate_tier: String,
+    /// The rate tier of every workspace, in place of its own.
+    pub rate_tier: Option<String>,
     /// Whether new workspaces are filled with demonstration data.
     pub demo: bool,
 }
@@ -66,6 +73,11 @@ impl Tenancy {
             relay,
             defaults,
         }
+    }
+
+    /// The unwrapped data keys, for whoever sweeps them.
+    pub(crate) fn key_cache(&self) -> KeyCache {
+        self.keys.cache()
     }
 
     /// Makes a workspace that the calling person owns.
@@ -234,18 +246,6 @@ impl Tenancy {
             .await?;
         let next = page::cut(&mut members, page.size, Member::place);
         Ok((members, next))
-    }
-
-    /// The state of the tenant of the call.
-    pub(crate) async fn status(&self, ctx: &CallContext) -> Result<TenantStatus, TenancyError> {
-        let Workspace { id, region, .. } = self.own_workspace(ctx).await?;
-        let Defaults { rate_tier, demo, .. } = self.defaults.clone();
-        Ok(TenantStatus {
-            workspace: id,
-            region,
-            demo,
-            rate_tier,
-        })
     }
 
     /// Seals and stores a secret; replaces an existing one.

@@ -15,8 +15,8 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::domain::{
-    Invitation, Member, MemberChange, Membership, Secret, SecretHash, SecretName, SettingChange, Settings, Workspace,
-    WorkspaceName, WrappedDataKey,
+    Invitation, Member, MemberChange, Membership, Secret, SecretHash, SecretName, SettingChange, Settings,
+    Workspace, WorkspaceName, WrappedDataKey,
 };
 use crate::page::{Page, TimePlace};
 use crate::refusal::Refusal;
@@ -93,8 +93,8 @@ pub(crate) trait WorkspaceStore: Send + Sync + 'static {
 #[async_trait]
 pub(crate) trait MemberStore: Send + Sync + 'static {
     /// Makes the change and answers the member as it is then, or was; [`StoreError::Refused`] if
-    /// [`MemberChange::check`] does, [`StoreError::NoParent`]. Changes in one workspace come one after the other. With a
-    /// role go the open invitations into it that the person wrote.
+    /// [`MemberChange::check`] does, [`StoreError::NoParent`]. Changes in one workspace come one after the other. The
+    /// invitations that the person could no longer write go with its role.
     async fn change_member(&self, change: &MemberChange, fact: OutboxEvent) -> Result<Member, StoreError>;
 
     /// Adds an invitation that the secret of that hash opens; [`StoreError::Refused`] if its writer may not grant its

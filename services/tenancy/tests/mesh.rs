@@ -11,7 +11,7 @@ use causeway_contracts::{CallerKind, Role, method};
 use causeway_crypto::{LocalKeys, ServiceTokenKeys};
 use causeway_errors::{ApiError, Code};
 use causeway_mesh::{Guard, GuardOptions, Mesh, MeshChannel, ServiceIdentity, near, on_behalf};
-use causeway_tenancy::{Config, Defaults, NAME, Parts, start};
+use causeway_tenancy::{Config, Defaults, KmsKeys, NAME, Parts, start};
 use chrono::DateTime;
 use secrecy::SecretString;
 
@@ -22,13 +22,15 @@ async fn tenancy() -> TenancyServiceClient<MeshChannel> {
     let mesh = Mesh::new(identity.clone());
     let defaults = Defaults {
         region: "us-east-1".to_owned(),
-        rate_tier: "standard".to_owned(),
+        rate_tier: None,
         demo: false,
     };
     let config = Config {
         defaults,
         keys: LocalKeys::default(),
         development_key: true,
+        kms: KmsKeys::default(),
+        kms_must_work: false,
     };
     let parts = Parts {
         mesh: mesh.named(NAME),

@@ -47,7 +47,8 @@ impl RsaKey {
             n: self.modulus.as_slice(),
             e: EXPONENT.as_slice(),
         };
-        key.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature).is_ok()
+        key.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature)
+            .is_ok()
     }
 }
 

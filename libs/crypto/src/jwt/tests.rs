@@ -36,6 +36,7 @@ fn access_claims() -> AccessClaims {
         roles: vec!["owner".to_owned()],
         scope: String::new(),
         mfa: false,
+        act: None,
     }
 }
 

@@ -144,22 +144,25 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Keys of the Clerk tenant whose sessions may be exchanged; unset turns that off.",
     )
     .required("for the Clerk exchange")
-    .placeholders(&["https://regular-mosquito-10.clerk.accounts.dev/.well-known/jwks.json"])
-    .later(),
+    .placeholders(&["https://regular-mosquito-10.clerk.accounts.dev/.well-known/jwks.json"]),
+    url(
+        "CLERK_ISSUER",
+        OWN,
+        "The iss of a Clerk session, exactly; unset is where its keys are, without the well-known path.",
+    )
+    .ours(),
     text(
         "CLERK_AUDIENCE",
         OWN,
         "The aud a Clerk session must carry; unset does not look.",
-    )
-    .later(),
+    ),
     list(
         "CLERK_AUTHORIZED_PARTIES",
         OWN,
         "Frontend origins that may stand in azp of a Clerk session.",
     )
     .each(check::origin)
-    .default("http://localhost:3000")
-    .later(),
+    .default("http://localhost:3000"),
     text(
         "GOOGLE_CLIENT_ID",
         OWN,
@@ -179,9 +182,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     .later(),
     text(
         "AWS_REGION",
-        &[Tasks, Auth],
+        &[Tasks, Auth, Tenancy],
         "Region of AWS clients whose own region is not set.",
     )
-    .default("us-east-1")
-    .later(),
+    .default("us-east-1"),
 ];

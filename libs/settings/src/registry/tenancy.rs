@@ -2,7 +2,7 @@
 
 use crate::check;
 use crate::owner::Owner::{self, Tenancy};
-use crate::setting::{BadValue, Setting, flag, integer, secret, text};
+use crate::setting::{BadValue, Setting, flag, integer, secret, text, url};
 
 const OWN: &[Owner] = &[Tenancy];
 
@@ -13,7 +13,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Base64 of the 32 bytes that wrap every workspace's data key (openssl rand -base64 32).",
     )
     .check(check::master_key)
-    .required("in production, unless CONNECTOR_ENCRYPTION_KEY is set")
+    .required("in production, unless CONNECTOR_ENCRYPTION_KEY or KMS_KEY_ID is set")
     .risk("the fallback outside production is a key that everybody knows"),
     secret(
         "CAUSELOOP_MASTER_KEY_PREVIOUS",
@@ -28,7 +28,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         OWN,
         "Any text whose SHA-256 wraps data keys; beside CAUSELOOP_MASTER_KEY it only opens old ones.",
     )
-    .required("in production, unless CAUSELOOP_MASTER_KEY is set"),
+    .required("in production, unless CAUSELOOP_MASTER_KEY or KMS_KEY_ID is set"),
     integer(
         "CONNECTOR_ENCRYPTION_KEY_VERSION",
         (0, i64::MAX),
@@ -54,6 +54,37 @@ pub(super) const SETTINGS: &[Setting] = &[
     .required("with CONNECTOR_ENCRYPTION_KEY_PREVIOUS")
     .hidden()
     .later(),
+    text(
+        "KMS_KEY_ID",
+        OWN,
+        "AWS KMS key (ARN, id or alias) that wraps data keys; keys of this process then only open old ones.",
+    )
+    .check(check::kms_key)
+    .required("in production, unless CAUSELOOP_MASTER_KEY or CONNECTOR_ENCRYPTION_KEY is set")
+    .ours(),
+    text(
+        "KMS_KEY_ID_PREVIOUS",
+        OWN,
+        "The former KMS_KEY_ID; opens what it wrapped until data keys are wrapped anew.",
+    )
+    .check(check::kms_key)
+    .required("during rotation to another account or region, and away from KMS")
+    .ours(),
+    text(
+        "KMS_REGION",
+        OWN,
+        "AWS region of keys whose name does not say it.",
+    )
+    .check(check::aws_region)
+    .fallbacks(&["AWS_REGION"])
+    .default("us-east-1")
+    .ours(),
+    url(
+        "KMS_ENDPOINT_URL",
+        OWN,
+        "Address of AWS KMS, where it is not the region's public one.",
+    )
+    .ours(),
     flag(
         "RLS_AUTO_ENABLE",
         OWN,

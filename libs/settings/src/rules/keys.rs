@@ -1,6 +1,6 @@
 //! Keys that seal data (C-7).
 
-use crate::check::is_local_database;
+use crate::check::{is_local_database, is_local_url, kms_region};
 use crate::registry;
 use crate::resolve::Resolution;
 
@@ -10,6 +10,33 @@ pub(super) fn apply(resolution: &mut Resolution) {
     }
     versions_differ(resolution);
     fallback_key(resolution);
+    kms_address(resolution);
+    kms_places(resolution);
+}
+
+/// A request to wrap a data key holds that key.
+fn kms_address(resolution: &mut Resolution) {
+    let endpoint = resolution.given_raw("KMS_ENDPOINT_URL");
+    let open = endpoint.is_some_and(|url| url.starts_with("http://") && !is_local_url(&url));
+    if open && resolution.tier.is_production() {
+        resolution.problem(
+            "KMS_ENDPOINT_URL",
+            "must begin with https:// in production, unless it is on this machine",
+        );
+    } else if open {
+        resolution.warn("KMS_ENDPOINT_URL", "sends data keys over an open connection");
+    }
+}
+
+/// An ARN says its region itself; another one beside it is a mistake in one of the two.
+fn kms_places(resolution: &mut Resolution) {
+    let key = resolution.given_raw("KMS_KEY_ID").unwrap_or_default();
+    let region = resolution.given_raw("KMS_REGION");
+    if let (Some(of_key), Some(region)) = (kms_region(&key), region)
+        && of_key != region
+    {
+        resolution.problem("KMS_REGION", "must be the region in KMS_KEY_ID, or unset");
+    }
 }
 
 /// Two keys under one version: nobody could tell which one opens a value.
@@ -23,8 +50,9 @@ fn versions_differ(resolution: &mut Resolution) {
 }
 
 fn fallback_key(resolution: &mut Resolution) {
-    let has_key =
-        resolution.is_given("CAUSELOOP_MASTER_KEY") || resolution.is_given("CONNECTOR_ENCRYPTION_KEY");
+    let has_key = ["CAUSELOOP_MASTER_KEY", "CONNECTOR_ENCRYPTION_KEY", "KMS_KEY_ID"]
+        .iter()
+        .any(|name| resolution.is_given(name));
     if has_key || resolution.tier.is_production() {
         return;
     }

@@ -9,8 +9,8 @@ use crate::resolve::Resolution;
 pub(crate) struct Capability {
     /// The setting that gives it, named where it is missing.
     pub(crate) setting: &'static str,
-    /// Another setting that gives it too.
-    pub(crate) or: Option<&'static str>,
+    /// Other settings that give it too.
+    pub(crate) or: &'static [&'static str],
     /// What happens without it outside production; `None` is nothing to speak of.
     elsewhere: Option<&'static str>,
 }
@@ -18,7 +18,7 @@ pub(crate) struct Capability {
 const fn capability(setting: &'static str, elsewhere: Option<&'static str>) -> Capability {
     Capability {
         setting,
-        or: None,
+        or: &[],
         elsewhere,
     }
 }
@@ -29,7 +29,7 @@ pub(crate) const REQUIRED: &[Capability] = &[
         Some("is not set: data is kept in memory, of this process alone"),
     ),
     Capability {
-        or: Some("NEXTAUTH_SECRET"),
+        or: &["NEXTAUTH_SECRET"],
         ..capability(
             "JWT_SIGNING_SECRET",
             Some("is not set: tokens are signed with a key that everybody knows"),
@@ -45,7 +45,7 @@ pub(crate) const REQUIRED: &[Capability] = &[
     ),
     // Its absence elsewhere depends on the database, see `keys`.
     Capability {
-        or: Some("CONNECTOR_ENCRYPTION_KEY"),
+        or: &["CONNECTOR_ENCRYPTION_KEY", "KMS_KEY_ID"],
         ..capability("CAUSELOOP_MASTER_KEY", None)
     },
     capability("WEBHOOK_SIGNING_SECRET", None),
@@ -87,7 +87,7 @@ fn required(resolution: &mut Resolution, capability: &Capability) {
     if !missing(resolution, name) {
         return;
     }
-    let substitute = capability.or.filter(|other| resolution.is_given(other));
+    let substitute = capability.or.iter().find(|other| resolution.is_given(other));
     match (resolution.tier.is_production(), substitute, capability.elsewhere) {
         (true, None, _) => {
             let message = format!("must be set in production{}", other_names(capability));
@@ -96,7 +96,7 @@ fn required(resolution: &mut Resolution, capability: &Capability) {
                 resolution.problem(name, message);
             }
         }
-        (true, Some("NEXTAUTH_SECRET"), _) => {
+        (true, Some(&"NEXTAUTH_SECRET"), _) => {
             resolution.warn(name, "is not set: NEXTAUTH_SECRET signs the access tokens too");
         }
         (false, None, Some(message)) => resolution.warn(name, message),
@@ -106,7 +106,7 @@ fn required(resolution: &mut Resolution, capability: &Capability) {
 
 fn other_names(capability: &Capability) -> String {
     let aliases = registry::find(capability.setting).map_or(&[][..], |setting| setting.aliases);
-    let names: Vec<_> = aliases.iter().copied().chain(capability.or).collect();
+    let names: Vec<_> = aliases.iter().chain(capability.or).copied().collect();
     if names.is_empty() {
         String::new()
     } else {

@@ -10,7 +10,7 @@ use super::{Email, Invalid, PasswordHash, name};
 /// How long an unfinished registration keeps its address from others.
 const CLAIM: TimeDelta = TimeDelta::minutes(15);
 
-/// How far a registration came.
+/// How far a registration, or a first sign-in, came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AccountState {
     /// The address is claimed; the workspace may not exist yet. Cannot log in.

@@ -3,7 +3,7 @@
 use causeway_context::{SessionId, UserId, WorkspaceId};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Hash;
+use super::{Hash, Proof};
 
 /// For how long a rotated token still answers with its successor, as long as that was not used (REF-03): the answer to
 /// the rotation may have been lost.
@@ -37,6 +37,17 @@ pub(crate) struct RefreshToken {
     pub(crate) expires_at: DateTime<Utc>,
     /// When it was rotated.
     pub(crate) used_at: Option<DateTime<Utc>>,
+}
+
+/// A session to open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewSession {
+    /// The session.
+    pub(crate) session: Session,
+    /// Its first refresh token; without one it ends with its access token.
+    pub(crate) token: Option<RefreshToken>,
+    /// What may open a session once only.
+    pub(crate) proof: Option<Proof>,
 }
 
 /// A refresh token together with its session.

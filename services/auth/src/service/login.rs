@@ -1,11 +1,10 @@
 //! Login: a password becomes a session.
 
-use causeway_context::{CallContext, SessionId, UserId, WorkspaceId};
-use causeway_outbox::OutboxEvent;
-use secrecy::ExposeSecret as _;
+use causeway_context::{CallContext, UserId, WorkspaceId};
 
+use super::session::{Assurance, Opening};
 use super::{AuthService, Fields, Tokens};
-use crate::domain::{Account, AccountState, Email, Password, Session};
+use crate::domain::{Account, AccountState, Email, Password};
 use crate::error::AuthError;
 use crate::tenancy::Membership;
 
@@ -29,7 +28,23 @@ impl AuthService {
         let wanted = wanted_workspace(&request.workspace_id)?;
         let account = self.prove(request.email, request.password).await?;
         let membership = self.enter(ctx, account.user, wanted).await?;
-        self.open_session(ctx, account.user, &membership).await
+        let refresh = self.refresh_key.first();
+        let opening = Opening {
+            user: account.user,
+            membership: &membership,
+            assurance: Assurance::default(),
+            refresh: Some(&refresh),
+            proof: None,
+        };
+        let opened = self.open(ctx, opening, |fact| fact.detail("method", "password"));
+        let (session, access) = opened.await?;
+        Ok(Tokens {
+            access,
+            access_life: self.access_life,
+            refresh,
+            workspace: membership.workspace,
+            session,
+        })
     }
 
     /// The account of an address and a password. An account whose registration did not end is as good as none.
@@ -44,7 +59,7 @@ impl AuthService {
         account.filter(|_| right).ok_or(AuthError::InvalidCredentials)
     }
 
-    async fn enter(
+    pub(super) async fn enter(
         &self,
         ctx: &CallContext,
         user: UserId,
@@ -58,41 +73,9 @@ impl AuthService {
                 .ok_or(AuthError::WorkspaceNotFound),
         }
     }
-
-    async fn open_session(
-        &self,
-        ctx: &CallContext,
-        user: UserId,
-        membership: &Membership,
-    ) -> Result<Tokens, AuthError> {
-        let session = Session {
-            id: SessionId::generate(),
-            user,
-            workspace: membership.workspace,
-            opened_at: ctx.now,
-            closed_at: None,
-        };
-        let access = self.access_token(ctx, user, session.id, membership)?;
-        let refresh = self.refresh_key.first();
-        let token = self.refresh_token(ctx, session.id, refresh.expose_secret());
-        let fact = OutboxEvent::of(ctx)?
-            .in_workspace(session.workspace)
-            .by_user(user)
-            .target("session", session.id.to_string());
-        let id = fact.id;
-        self.store.open_session(&session, &token, fact).await?;
-        self.settle(id).await;
-        Ok(Tokens {
-            access,
-            access_life: self.access_life,
-            refresh,
-            workspace: session.workspace,
-            session: session.id,
-        })
-    }
 }
 
-fn wanted_workspace(text: &str) -> Result<Option<WorkspaceId>, AuthError> {
+pub(super) fn wanted_workspace(text: &str) -> Result<Option<WorkspaceId>, AuthError> {
     if text.is_empty() {
         return Ok(None);
     }

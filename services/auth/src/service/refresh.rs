@@ -5,7 +5,8 @@ use causeway_crypto::token;
 use causeway_outbox::OutboxEvent;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{AuthService, Tokens};
+use super::session::Assurance;
+use super::{AuthService, Tokens, as_rpc};
 use crate::domain::{RefreshToken, Session, SessionToken};
 use crate::error::AuthError;
 use crate::tenancy::Membership;
@@ -41,7 +42,7 @@ impl AuthService {
             Standing::Ended => return Err(AuthError::InvalidRefreshToken),
         }
         let membership = self.membership_of(ctx, session).await?;
-        let access = self.access_token(ctx, session.user, session.id, &membership)?;
+        let access = self.access_token(ctx, session, &membership, Assurance::default())?;
         if !self.store.rotate(&found.token.hash, &successor).await? {
             self.after_lost_race(ctx, text, &successor).await?;
         }
@@ -130,15 +131,11 @@ impl AuthService {
     }
 
     async fn close(&self, ctx: &CallContext, session: &Session, cause: &str) -> Result<(), AuthError> {
-        let method = causeway_contracts::method(LOGOUT).unwrap_or(ctx.method);
-        let fact = OutboxEvent::of(&CallContext {
-            method,
-            ..ctx.clone()
-        })?
-        .in_workspace(session.workspace)
-        .by_user(session.user)
-        .target("session", session.id.to_string())
-        .detail("cause", cause);
+        let fact = OutboxEvent::of(&as_rpc(ctx, LOGOUT))?
+            .in_workspace(session.workspace)
+            .by_user(session.user)
+            .target("session", session.id.to_string())
+            .detail("cause", cause);
         let id = fact.id;
         if self.store.close_session(session.id, ctx.now, fact).await? {
             self.settle(id).await;

@@ -14,6 +14,9 @@ use super::{AuthService, Fields};
 use crate::domain::{Account, AccountState, Claim, Email, Password, WorkspaceName};
 use crate::error::AuthError;
 
+/// The RPC under whose audit action a new person is recorded, however the person came.
+pub(super) const REGISTER: &str = "/causeway.auth.v1.AuthService/Register";
+
 /// A registration as the client gave it.
 pub(crate) struct RegisterRequest {
     /// The address.

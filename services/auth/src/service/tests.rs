@@ -1,10 +1,12 @@
 //! The use cases over the store in memory and a tenancy that remembers.
 
+mod exchanges;
 mod logins;
 mod registrations;
 mod sessions;
 mod tokens;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -13,8 +15,10 @@ use causeway_context::{CallContext, Caller, RequestId, UserId, WorkspaceId};
 use causeway_contracts::{CallerKind, Role};
 use causeway_crypto::AccessTokenKey;
 use causeway_errors::ApiError;
+use causeway_oidc::{ClerkSession, VerifyError};
 use causeway_outbox::{MemoryOutbox, OutboxEvent, OutboxStore as _, RelayHandle};
 use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{AuthService, LoginRequest, RegisterRequest, Tokens};
 use crate::config::Config;
@@ -23,6 +27,7 @@ use crate::error::AuthError;
 use crate::passwords::Passwords;
 use crate::service::register::Registered;
 use crate::store::MemoryStore;
+use crate::subject::ClerkSessions;
 use crate::tenancy::{Membership, Tenancy, TenancyError};
 
 pub(super) const PASSWORD: &str = "correct horse battery staple";
@@ -82,10 +87,23 @@ impl Tenancy for FakeTenancy {
     }
 }
 
+/// Knows the sessions that it is told of, by their tokens.
+#[derive(Default)]
+struct FakeClerk(Mutex<BTreeMap<String, Result<ClerkSession, VerifyError>>>);
+
+#[async_trait]
+impl ClerkSessions for FakeClerk {
+    async fn prove(&self, token: &SecretString, _: DateTime<Utc>) -> Result<ClerkSession, VerifyError> {
+        let known = self.0.lock().unwrap();
+        known[token.expose_secret()].clone()
+    }
+}
+
 /// The service with everything around it.
 pub(super) struct World {
     pub(super) service: AuthService,
     tenancy: Arc<FakeTenancy>,
+    clerk: Arc<FakeClerk>,
     outbox: MemoryOutbox,
 }
 
@@ -102,15 +120,25 @@ pub(super) fn world_with(change: impl FnOnce(&mut Config)) -> World {
         access_life: TimeDelta::minutes(15),
         refresh_life: TimeDelta::days(30),
         registration_open: true,
+        clerk: None,
     };
     change(&mut config);
     let (tenancy, outbox) = (Arc::new(FakeTenancy::default()), MemoryOutbox::default());
     let store = Arc::new(MemoryStore::new(outbox.clone()));
     let (relay, passwords) = (RelayHandle::detached(), Passwords::cheap());
-    let service = AuthService::new(&config, store, tenancy.clone(), relay, passwords);
+    let clerk = Arc::new(FakeClerk::default());
+    let service = AuthService::new(
+        &config,
+        store,
+        tenancy.clone(),
+        Some(clerk.clone()),
+        relay,
+        passwords,
+    );
     World {
         service,
         tenancy,
+        clerk,
         outbox,
     }
 }

@@ -1,5 +1,6 @@
 //! What every store promises. Each case runs against each store, as a test of its own.
 
+mod identities;
 mod tokens;
 
 use causeway_context::{CallContext, Caller, RequestId, SessionId, UserId, WorkspaceId};
@@ -8,8 +9,9 @@ use causeway_outbox::OutboxEvent;
 use chrono::{DateTime, Utc};
 
 use super::AuthStore;
-use crate::domain::{Account, AccountState, Claim, Email, PasswordHash, RefreshToken, Session};
+use crate::domain::{Account, AccountState, Claim, Email, NewSession, PasswordHash, RefreshToken, Session};
 
+pub(crate) use identities::*;
 pub(crate) use tokens::*;
 
 /// What lies in the outbox of the store under test.
@@ -33,6 +35,12 @@ macro_rules! store_conformance {
             an_ended_token_does_not_rotate,
             a_closed_session_does_not_rotate,
             a_session_closes_once,
+            an_identity_is_claimed_once_whoever_comes_at_once,
+            identities_differ_by_issuer_and_subject,
+            a_first_sign_in_ends_once,
+            a_session_needs_neither_an_account_nor_a_refresh_token,
+            a_proof_opens_one_session_whoever_asks_at_once,
+            an_ended_proof_is_forgotten,
             a_token_is_found_by_its_hash,
             a_token_is_not_added_twice,
             tokens_are_listed_newest_first_and_by_page,
@@ -113,11 +121,14 @@ async fn opened(store: &dyn AuthStore) -> (Session, RefreshToken) {
     let account = claimed(store, "a@example.com").await;
     let session = session(account.user);
     let token = refresh(session.id, 0);
-    store
-        .open_session(&session, &token, fact("Login"))
-        .await
-        .expect("opened");
-    (session, token)
+    let new = NewSession {
+        session,
+        token: Some(token),
+        proof: None,
+    };
+    let opened = store.open_session(&new, fact("Login")).await.expect("answered");
+    assert!(opened);
+    (new.session, new.token.expect("given"))
 }
 
 pub(crate) async fn an_address_is_claimed_once(store: &dyn AuthStore, facts: &impl Facts) {

@@ -1,5 +1,7 @@
 //! The store in memory: one lock, so that every method is one step.
 
+mod identities;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +12,8 @@ use chrono::{DateTime, Utc};
 
 use super::{AccountStore, SessionStore, StoreError, TokenStore};
 use crate::domain::{
-    Account, AccountState, Claim, Email, Hash, PersonalToken, RefreshToken, Revocation, Session, SessionToken,
+    Account, AccountState, Claim, Email, Hash, Identity, Member, NewSession, PersonalToken, RefreshToken,
+    Revocation, Session, SessionToken,
 };
 use crate::page::Page;
 
@@ -25,6 +28,8 @@ pub(crate) struct MemoryStore {
 struct State {
     accounts: BTreeMap<UserId, Account>,
     addresses: BTreeMap<Email, UserId>,
+    identities: BTreeMap<Identity, Member>,
+    used_proofs: BTreeMap<Hash, DateTime<Utc>>,
     sessions: BTreeMap<SessionId, Session>,
     refresh_tokens: BTreeMap<Hash, RefreshToken>,
     tokens: BTreeMap<(WorkspaceId, TokenId), PersonalToken>,
@@ -110,20 +115,30 @@ impl AccountStore for MemoryStore {
 
 #[async_trait]
 impl SessionStore for MemoryStore {
-    async fn open_session(
-        &self,
-        session: &Session,
-        token: &RefreshToken,
-        fact: OutboxEvent,
-    ) -> Result<(), StoreError> {
+    async fn open_session(&self, new: &NewSession, fact: OutboxEvent) -> Result<bool, StoreError> {
         let mut state = self.state();
-        if state.sessions.contains_key(&session.id) || state.refresh_tokens.contains_key(&token.hash) {
+        let NewSession {
+            session,
+            token,
+            proof,
+        } = new;
+        let is_taken = |token: &RefreshToken| state.refresh_tokens.contains_key(&token.hash);
+        if state.sessions.contains_key(&session.id) || token.as_ref().is_some_and(is_taken) {
             return Err(conflict("session"));
         }
+        state.used_proofs.retain(|_, end| *end >= session.opened_at);
+        if let Some(proof) = proof
+            && state.used_proofs.contains_key(&proof.hash)
+        {
+            return Ok(false);
+        }
+        let proof = proof.map(|proof| (proof.hash, proof.expires_at));
+        state.used_proofs.extend(proof);
         state.sessions.insert(session.id, session.clone());
-        state.refresh_tokens.insert(token.hash, token.clone());
+        let token = token.clone().map(|token| (token.hash, token));
+        state.refresh_tokens.extend(token);
         self.outbox.push(fact);
-        Ok(())
+        Ok(true)
     }
 
     async fn find_refresh_token(&self, hash: &Hash) -> Result<Option<SessionToken>, StoreError> {

@@ -2,6 +2,7 @@
 //! workspace, and row-level security holds where one would not.
 
 mod accounts;
+mod identities;
 mod sessions;
 mod tokens;
 

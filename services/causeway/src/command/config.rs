@@ -1,5 +1,8 @@
 //! `causeway config`: what each setting does and what was found.
 
+use std::path::PathBuf;
+
+use anyhow::Context as _;
 use causeway_settings::{Problem, Report, Sources, example, explain, markdown};
 use clap::Subcommand;
 
@@ -19,8 +22,11 @@ pub(crate) enum Command {
         /// Its name, or one of its other names.
         name: String,
     },
-    /// Write the text of .env.example.
+    /// Write .env.example: every setting with its description, all commented out.
     Example {
+        /// Where to write it; `-` is the terminal.
+        #[arg(long, default_value = "-")]
+        output: PathBuf,
         /// Write the reference page instead.
         #[arg(long)]
         markdown: bool,
@@ -39,9 +45,14 @@ pub(crate) fn run(command: &Command, sources: Result<Sources, Vec<Problem>>) -> 
                 Err(anyhow::anyhow!("there is no setting {name}; `causeway config example` lists all").into())
             }
         },
-        Command::Example { markdown: page } => {
-            print!("{}", if *page { markdown() } else { example() });
-            Ok(())
+        Command::Example { output, markdown: page } => {
+            let text = if *page { markdown() } else { example() };
+            if output.as_os_str() == "-" {
+                print!("{text}");
+                return Ok(());
+            }
+            let written = std::fs::write(output, text);
+            Ok(written.with_context(|| format!("write {}", output.display()))?)
         }
     }
 }

@@ -136,6 +136,7 @@ fn dev(settings: &Settings, workspace: &str, user: Option<&str>, role: &str) -> 
         roles: caller.roles,
         scope: String::new(),
         mfa: false,
+        act: None,
     };
     Ok(AccessTokenKey::new(&secret, issuer, audience)
         .sign(&claims)

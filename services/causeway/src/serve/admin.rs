@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use tonic::body::Body;
 use tower::service_fn;
 use tower::util::BoxCloneSyncService;
@@ -15,12 +15,19 @@ pub(super) fn service(
     metrics: MetricsText,
 ) -> BoxCloneSyncService<Request<Body>, Response<Body>, Infallible> {
     BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
-        let response = answer(&metrics, request.uri().path());
+        let response = answer(&metrics, request.method(), request.uri().path());
         async move { Ok(response) }
     }))
 }
 
-fn answer(metrics: &MetricsText, path: &str) -> Response<Body> {
+fn answer(metrics: &MetricsText, method: &Method, path: &str) -> Response<Body> {
+    if ![Method::GET, Method::HEAD].contains(method) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        let allow = HeaderValue::from_static("GET, HEAD");
+        response.headers_mut().insert(header::ALLOW, allow);
+        return response;
+    }
     let (status, kind, text) = match path {
         "/metrics" => (
             StatusCode::OK,
@@ -40,4 +47,19 @@ fn answer(metrics: &MetricsText, path: &str) -> Response<Body> {
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_shows_and_does_nothing() {
+        let metrics: MetricsText = Arc::new(|| "up 1\n".to_owned());
+        let status = |method, path| answer(&metrics, &method, path).status().as_u16();
+        assert_eq!(status(Method::GET, "/metrics"), 200);
+        assert_eq!(status(Method::HEAD, "/health"), 200);
+        assert_eq!(status(Method::POST, "/metrics"), 405);
+        assert_eq!(status(Method::GET, "/v1/me"), 404);
+    }
 }

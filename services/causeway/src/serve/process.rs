@@ -134,11 +134,11 @@ pub async fn start(options: Options) -> Result<Running, Failure> {
     Ok(running)
 }
 
+/// The services that run elsewhere, and where.
+type Links = Vec<(&'static str, http::Uri)>;
+
 /// What a process is told, or everything that is wrong with it at once.
-fn read(
-    settings: &Settings,
-    roles: &Roles,
-) -> Result<(Secrets, Vec<(&'static str, http::Uri)>, services::Configs), Vec<Problem>> {
+fn read(settings: &Settings, roles: &Roles) -> Result<(Secrets, Links, services::Configs), Vec<Problem>> {
     let secrets = Secrets::read(settings, roles);
     let links = far_links(settings, roles);
     match (secrets, links, services::Configs::read(settings, roles)) {
@@ -219,7 +219,7 @@ impl Secrets {
 }
 
 /// Where the services are that do not run here.
-fn far_links(settings: &Settings, roles: &Roles) -> Result<Vec<(&'static str, http::Uri)>, Vec<Problem>> {
+fn far_links(settings: &Settings, roles: &Roles) -> Result<Links, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut links = Vec::new();
     for role in Role::ALL.into_iter().filter(|role| !roles.has(*role)) {

@@ -1,74 +1,9 @@
 //! What every answer has, whatever was asked.
 
+use causeway_contracts::{METHODS, descriptors};
 use serde_json::json;
 
 use crate::mesh::{Mesh, text};
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_idempotency_key_has_one_effect() {
-    let mesh = Mesh::start().await;
-    let account = mesh.account("idem").await;
-    let client = account.client.header("idempotency-key", "k-1");
-    let first = client.post("/v1/tokens", json!({"name": "a"})).await;
-    let again = client.post("/v1/tokens", json!({"name": "a"})).await;
-    assert_eq!(first.json(200), again.json(200));
-    assert_eq!(
-        (
-            first.header("idempotency-replayed"),
-            again.header("idempotency-replayed")
-        ),
-        ("", "true")
-    );
-    assert_eq!(
-        client.post("/v1/tokens", json!({"name": "b"})).await.reason(422),
-        "IDEMPOTENCY_KEY_REUSED"
-    );
-    assert_eq!(
-        account.client.get("/v1/tokens").await.json(200)["tokens"]
-            .as_array()
-            .map(Vec::len),
-        Some(1)
-    );
-    // The same key of somebody else is another key.
-    let other = mesh
-        .account("other")
-        .await
-        .client
-        .header("idempotency-key", "k-1");
-    assert_eq!(
-        other.post("/v1/tokens", json!({"name": "b"})).await.json(200)["name"],
-        "b"
-    );
-    let long = account.client.header("idempotency-key", &"x".repeat(256));
-    assert_eq!(
-        long.post("/v1/tokens", json!({"name": "b"})).await.json(400)["violations"][0]["field"],
-        "Idempotency-Key"
-    );
-    mesh.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn concurrent_calls_under_one_key_have_one_effect() {
-    let mesh = Mesh::start().await;
-    let account = mesh.account("idem").await;
-    let client = account.client.header("idempotency-key", "k-2");
-    let calls = (0..16).map(|_| client.post("/v1/tokens", json!({"name": "a"})));
-    let answers = futures::future::join_all(calls).await;
-    assert!(
-        answers
-            .iter()
-            .all(|answer| [200, 409].contains(&answer.status.as_u16())),
-        "{answers:?}"
-    );
-    assert!(answers.iter().any(|answer| answer.status == 200));
-    assert_eq!(
-        account.client.get("/v1/tokens").await.json(200)["tokens"]
-            .as_array()
-            .map(Vec::len),
-        Some(1)
-    );
-    mesh.end().await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_has_an_id_and_the_headers_of_the_door() {
@@ -225,5 +160,102 @@ async fn documents_are_made_from_the_contracts() {
             .contains("POST /v1/chat/completions")
     );
     assert_eq!(client.get("/ready").await.json(200)["status"], "ready");
+    mesh.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_says_which_methods_it_has() {
+    let mesh = Mesh::start().await;
+    let client = mesh.anonymous();
+    for (verb, path, status) in [("DELETE", "/v1/tokens", 405), ("OPTIONS", "/v1/tokens", 204)] {
+        let answer = client.send(verb, path, "", None).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("allow")),
+            (status, "GET, HEAD, OPTIONS, POST")
+        );
+    }
+    assert_eq!(client.send("OPTIONS", "/nowhere", "", None).await.status, 404);
+    let head = client.send("HEAD", "/health", "", None).await;
+    assert_eq!((head.status.as_u16(), head.body.as_str()), (200, ""));
+    assert_eq!(client.get("/v1/me/").await.reason(404), "ROUTE_NOT_FOUND");
+    mesh.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_of_openai_paths_are_openais() {
+    let mesh = Mesh::start().await;
+    let account = mesh.account("openai").await;
+    for (path, verb, status, kind) in [
+        ("/v1/models", "DELETE", 405, "invalid_request_error"),
+        ("/api/v1/chat/completions", "GET", 405, "invalid_request_error"),
+        ("/v1/chat/completions", "POST", 400, "invalid_request_error"),
+    ] {
+        let answer = account.client.send(verb, path, "{}", Some("application/json")).await;
+        let error = &answer.json(status)["error"];
+        assert_eq!(error["type"], kind, "{verb} {path}");
+        assert!(error["message"].is_string() && error["code"].is_string() && error.get("param").is_some());
+    }
+    let refused = mesh.anonymous().get("/v1/models").await;
+    assert_eq!(refused.json(401)["error"]["type"], "authentication_error");
+    assert_eq!(refused.header("www-authenticate"), r#"Bearer realm="causeway""#);
+    let elsewhere = account.client.get("/elsewhere/v1/models").await;
+    assert_eq!(elsewhere.reason(404), "ROUTE_NOT_FOUND");
+    assert_eq!(elsewhere.header("content-type"), "application/problem+json");
+    mesh.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_workspace_that_is_named_is_the_credentials_own() {
+    let mesh = Mesh::start().await;
+    let (own, other) = (mesh.account("own").await, mesh.account("other").await);
+    let named = own.client.header("x-tenant-id", &own.workspace_id);
+    named.get("/v1/me").await.json(200);
+    let foreign = own.client.header("x-tenant-id", &other.workspace_id);
+    assert_eq!(foreign.get("/v1/me").await.reason(403), "WORKSPACE_MISMATCH");
+    let both = named.header("x-tenant-id", &other.workspace_id);
+    assert_eq!(both.get("/v1/me").await.reason(403), "WORKSPACE_MISMATCH");
+    mesh.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_lists_are_bounded() {
+    let mesh = Mesh::start().await;
+    let account = mesh.account("pages").await;
+    let mut walked = 0;
+    for method in METHODS {
+        let lists = descriptors()
+            .get_message_by_name(method.input)
+            .is_some_and(|input| input.get_field_by_name("page_size").is_some());
+        for route in method.routes.iter().filter(|route| lists && route.verb == "GET") {
+            walked += 1;
+            for (size, status) in [("1000", 200), ("1001", 400), ("-1", 400), ("99999999999", 400), ("x", 400)] {
+                let answer = account.client.get(&format!("{}?page_size={size}", route.path)).await;
+                assert_eq!(answer.status.as_u16(), status, "{} {size}: {}", route.path, answer.body);
+            }
+            let twice = account.client.get(&format!("{}?page_size=2&pageSize=3", route.path)).await;
+            assert_eq!(twice.json(400)["violations"][0]["field"], "page_size", "{}", route.path);
+            let token = account.client.get(&format!("{}?page_token=nonsense", route.path)).await;
+            assert_eq!(token.json(400)["violations"][0]["field"], "page_token", "{}", route.path);
+        }
+    }
+    assert!(walked >= 5, "{walked}");
+    mesh.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documents_paths_have_plain_parameters() {
+    let mesh = Mesh::start().await;
+    let openapi = mesh.anonymous().get("/openapi.json").await.json(200);
+    let paths = openapi["paths"].as_object().unwrap();
+    for path in paths.keys() {
+        let names = path.split(['{', '}']).skip(1).step_by(2);
+        for name in names {
+            assert!(name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_'), "{path}");
+        }
+    }
+    let workspace = &paths["/v1/workspaces/{id}"];
+    assert!(workspace["get"].is_object() && workspace["patch"].is_object());
+    let errors = &paths["/v1/models"]["get"]["responses"]["401"]["content"];
+    assert!(errors["application/json"].is_object(), "{errors}");
     mesh.end().await;
 }

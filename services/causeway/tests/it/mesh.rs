@@ -142,6 +142,7 @@ pub(crate) fn access_token(workspace: WorkspaceId, roles: &[Role]) -> String {
         roles: roles.iter().map(|role| role.as_str().to_owned()).collect(),
         scope: String::new(),
         mfa: false,
+        act: None,
     };
     AccessTokenKey::new(&SecretString::from(SIGNING_SECRET), None, None)
         .sign(&claims)

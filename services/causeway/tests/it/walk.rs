@@ -158,6 +158,8 @@ async fn belongings(account: &Account) -> Vec<(&'static str, String)> {
     let model_id = text(&model, "id");
     let asked = json!({"customer_id": "c", "model_id": model_id});
     let made = client.post("/v1/recommend", asked).await.json(200);
+    let invited = json!({"email": "ada@example.com", "role": "viewer"});
+    let invited = client.post("/v1/invitations", invited).await.json(200);
     vec![
         ("DeleteToken", text(&token, "id")),
         ("GetWorkspace", account.workspace_id.clone()),
@@ -169,6 +171,9 @@ async fn belongings(account: &Account) -> Vec<(&'static str, String)> {
         ("GetModelState", model_id.clone()),
         ("DeleteModel", model_id),
         ("GetDecision", text(&made, "recommendation_id")),
+        ("UpdateMember", account.user_id.clone()),
+        ("RemoveMember", account.user_id.clone()),
+        ("RevokeInvitation", text(&invited, "id")),
         // A number that the other log does not have.
         ("GetEvent", "12".to_owned()),
     ]
@@ -189,19 +194,19 @@ async fn a_foreign_workspace_finds_nothing() {
             }
             let known = belongings.iter().find(|(name, _)| *name == method.name);
             let (_, id) = known.unwrap_or_else(|| panic!("say in `belongings` what {} shows", method.path));
-            let answer = match route.body {
-                "workspace" => {
+            let change = match route.body {
+                "workspace" => Some(r#"{"name":"n"}"#),
+                "member" => Some(r#"{"role":"viewer"}"#),
+                _ => None,
+            };
+            let answer = match change {
+                Some(change) => {
                     stranger
                         .client
-                        .send(
-                            route.verb,
-                            &filled(route, id),
-                            r#"{"name":"n"}"#,
-                            Some("application/json"),
-                        )
+                        .send(route.verb, &filled(route, id), change, Some("application/json"))
                         .await
                 }
-                _ => call(&stranger.client, route, &filled(route, id)).await,
+                None => call(&stranger.client, route, &filled(route, id)).await,
             };
             // To delete what is not there is no error where the RPC says so, but it must not have been deleted.
             let gone = answer.status == 404;
@@ -216,6 +221,7 @@ async fn a_foreign_workspace_finds_nothing() {
         ("/v1/secrets", "secrets"),
         ("/v1/scoring/models", "models"),
         ("/v1/tokens", "tokens"),
+        ("/v1/invitations", "invitations"),
     ] {
         assert_eq!(
             stranger.client.get(path).await.json(200)[field],

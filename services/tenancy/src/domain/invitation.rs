@@ -87,7 +87,11 @@ impl Email {
             && text
                 .split_once('@')
                 .is_some_and(|(local, domain)| !local.is_empty() && domain_fits(domain));
-        if fits { Ok(Self(text)) } else { Err("must be an e-mail address") }
+        if fits {
+            Ok(Self(text))
+        } else {
+            Err("must be an e-mail address")
+        }
     }
 
     /// The text.
@@ -126,7 +130,9 @@ mod tests {
     #[test]
     fn what_cannot_be_an_address_is_refused() {
         let long = format!("a@{}.example", "b".repeat(250));
-        for bad in ["", "@", "a@", "@b", "a b@c", "a@b..c", "a@b@c", "ä@b.c", "a@b\n.c", &long] {
+        for bad in [
+            "", "@", "a@", "@b", "a b@c", "a@b..c", "a@b@c", "ä@b.c", "a@b\n.c", &long,
+        ] {
             assert!(Email::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -100,10 +100,12 @@ impl MemberStep {
         }
     }
 
-    /// The roles into which the person can no longer invite; its invitations into them end.
+    /// The roles that the person can no longer give; its invitations into them end.
     pub(crate) fn lost(self) -> impl Iterator<Item = Role> {
         let kept = self.role();
-        Role::ALL.into_iter().filter(move |role| Some(*role) > kept)
+        Role::ALL
+            .into_iter()
+            .filter(move |role| may_grant(kept, Some(*role)).is_err())
     }
 }
 
@@ -165,8 +167,8 @@ mod tests {
         for actor in [Admin, Owner] {
             for target in Role::ALL {
                 for role in Role::ALL {
-                    let answer = change(MemberStep::Become(role), false)
-                        .check(&standing(Some(actor), Some(target)));
+                    let answer =
+                        change(MemberStep::Become(role), false).check(&standing(Some(actor), Some(target)));
                     let allowed = role <= actor && target <= actor;
                     assert_eq!(answer.is_ok(), allowed, "{actor:?} makes {target:?} {role:?}");
                 }
@@ -244,9 +246,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_is_above_what_was_kept() {
-        assert_eq!(MemberStep::Become(Editor).lost().collect::<Vec<_>>(), [Admin, Owner]);
-        assert_eq!(MemberStep::Leave.lost().count(), 4);
-        assert_eq!(MemberStep::Become(Owner).lost().count(), 0);
+    fn what_was_lost_is_what_cannot_be_given_any_more() {
+        let lost = |step: MemberStep| step.lost().collect::<Vec<_>>();
+        assert_eq!(lost(MemberStep::Become(Owner)), []);
+        assert_eq!(lost(MemberStep::Become(Admin)), [Owner]);
+        assert_eq!(lost(MemberStep::Become(Editor)), Role::ALL);
+        assert_eq!(lost(MemberStep::Leave), Role::ALL);
     }
 }

@@ -212,7 +212,9 @@ impl AiModel {
     /// What is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, Invalid> {
         let fits = (1..=MODEL_CHARS).contains(&text.chars().count())
-            && !text.chars().any(|letter| letter.is_whitespace() || letter.is_control());
+            && !text
+                .chars()
+                .any(|letter| letter.is_whitespace() || letter.is_control());
         if fits {
             Ok(Self(text.to_owned()))
         } else {
@@ -243,7 +245,10 @@ impl BaseUrl {
         if !matches!(url.scheme_str(), Some("http" | "https")) || url.host().is_none_or(str::is_empty) {
             return Err("must begin with http:// or https:// and name a host");
         }
-        if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        if url
+            .authority()
+            .is_some_and(|authority| authority.as_str().contains('@'))
+        {
             return Err("must not hold credentials");
         }
         if url.query().is_some() || text.contains('#') {

@@ -10,13 +10,17 @@ use super::*;
 use crate::service::Defaults;
 use crate::store::MemoryStore;
 
-struct World {
-    grpc: Grpc,
-    caller: Caller,
+pub(super) struct World {
+    pub(super) grpc: Grpc,
+    pub(super) caller: Caller,
 }
 
 fn request<T>(rpc: &str, caller: &Caller, message: T) -> Request<T> {
-    let method = method(&format!("/causeway.tenancy.v1.TenancyService/{rpc}")).expect("an RPC");
+    request_to("TenancyService", rpc, caller, message)
+}
+
+pub(super) fn request_to<T>(service: &str, rpc: &str, caller: &Caller, message: T) -> Request<T> {
+    let method = method(&format!("/causeway.tenancy.v1.{service}/{rpc}")).expect("an RPC");
     let now = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
     let mut request = Request::new(message);
     request.extensions_mut().insert(CallContext::new(
@@ -29,11 +33,11 @@ fn request<T>(rpc: &str, caller: &Caller, message: T) -> Request<T> {
 }
 
 /// The service, and a person in a workspace named `Acme`.
-async fn world() -> World {
+pub(super) async fn world() -> World {
     let ring = LocalRing::new(&LocalKeys::default(), true).expect("a ring");
     let defaults = Defaults {
         region: "us-east-1".to_owned(),
-        rate_tier: "standard".to_owned(),
+        rate_tier: None,
         demo: false,
     };
     let store = Arc::new(MemoryStore::default());
@@ -63,11 +67,11 @@ async fn world() -> World {
     World { grpc, caller }
 }
 
-fn refused<T>(answer: Answer<T>) -> ApiError {
+pub(super) fn refused<T>(answer: Answer<T>) -> ApiError {
     answer.err().expect("refused").into()
 }
 
-fn fields<T>(answer: Answer<T>) -> Vec<String> {
+pub(super) fn fields<T>(answer: Answer<T>) -> Vec<String> {
     let error = refused(answer);
     assert_eq!(error.code, Code::InvalidArgument);
     error

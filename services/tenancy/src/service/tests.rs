@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use causeway_context::{Caller, RequestId};
-use causeway_contracts::method;
+use causeway_contracts::METHODS;
 use causeway_crypto::{DataKey, KeyContext, KeyError, LocalKeys, LocalRing, WrappedKey};
 use causeway_errors::Code;
 use causeway_mesh::near;
@@ -33,20 +33,20 @@ impl KeyProvider for Slow {
     }
 }
 
-struct World {
-    store: Arc<MemoryStore>,
-    tenancy: Tenancy,
+pub(super) struct World {
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) tenancy: Tenancy,
 }
 
-fn defaults() -> Defaults {
+pub(super) fn defaults() -> Defaults {
     Defaults {
         region: "eu-central-1".to_owned(),
-        rate_tier: "standard".to_owned(),
+        rate_tier: None,
         demo: false,
     }
 }
 
-fn world_with(keys: LocalRing, relay: RelayHandle) -> World {
+pub(super) fn world_with(keys: LocalRing, relay: RelayHandle) -> World {
     let store = Arc::new(MemoryStore::default());
     let tenancy = Tenancy::new(
         Arc::clone(&store) as Arc<dyn TenancyStore>,
@@ -57,22 +57,23 @@ fn world_with(keys: LocalRing, relay: RelayHandle) -> World {
     World { store, tenancy }
 }
 
-fn world() -> World {
+pub(super) fn world() -> World {
     let ring = LocalRing::new(&LocalKeys::default(), true).expect("a ring");
     world_with(ring, RelayHandle::detached())
 }
 
-fn context(rpc: &str, caller: Caller) -> CallContext {
-    let method = method(&format!("/causeway.tenancy.v1.TenancyService/{rpc}")).expect("an RPC");
+pub(super) fn context(rpc: &str, caller: Caller) -> CallContext {
+    let mut ours = METHODS.iter().filter(|method| method.owner == "tenancy");
+    let method = ours.find(|method| method.name == rpc).expect("an RPC");
     let now = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
     CallContext::new(caller, method, RequestId::generate(), now)
 }
 
-fn person(kind: CallerKind, user: UserId, workspace: WorkspaceId) -> Caller {
+pub(super) fn person(kind: CallerKind, user: UserId, workspace: WorkspaceId) -> Caller {
     Caller::person(kind, user, workspace, &[Role::Owner], &[], "s".to_owned())
 }
 
-fn name(text: &str) -> SecretName {
+pub(super) fn name(text: &str) -> SecretName {
     SecretName::parse(text).expect("a name")
 }
 
@@ -80,18 +81,18 @@ fn workspace_name(text: &str) -> WorkspaceName {
     WorkspaceName::parse(text).expect("a name")
 }
 
-fn value(text: &str) -> SecretString {
+pub(super) fn value(text: &str) -> SecretString {
     SecretString::from(text)
 }
 
-fn reason<T>(answer: Result<T, TenancyError>) -> (Code, String) {
+pub(super) fn reason<T>(answer: Result<T, TenancyError>) -> (Code, String) {
     let error = answer.err().expect("refused").to_api();
     (error.code, error.reason.into_owned())
 }
 
 impl World {
-    /// A person in a fresh workspace.
-    async fn owner(&self) -> Caller {
+    /// A person in a fresh workspace that it owns.
+    pub(super) async fn owner(&self) -> Caller {
         let (user, id) = (UserId::generate(), WorkspaceId::generate());
         let ctx = context("ProvisionWorkspace", Caller::service("auth"));
         self.tenancy
@@ -101,7 +102,12 @@ impl World {
         person(CallerKind::User, user, id)
     }
 
-    async fn put(&self, caller: &Caller, text: &str, content: &str) -> Result<Secret, TenancyError> {
+    pub(super) async fn put(
+        &self,
+        caller: &Caller,
+        text: &str,
+        content: &str,
+    ) -> Result<Secret, TenancyError> {
         let ctx = context("PutSecret", caller.clone());
         self.tenancy
             .put_secret(&ctx, &name(text), SecretKind::LlmProvider, &value(content))
@@ -114,7 +120,7 @@ impl World {
         Ok((value.expose_secret().to_owned(), version))
     }
 
-    async fn actions(&self) -> Vec<String> {
+    pub(super) async fn actions(&self) -> Vec<String> {
         let facts = self.store.outbox().unsent(1000).await.expect("read");
         facts.into_iter().map(|fact| fact.action).collect()
     }

@@ -1,7 +1,10 @@
 //! What every store does. One visible test per case and store.
 
+mod invitations;
 mod keys;
+mod members;
 mod secrets;
+mod settings;
 mod tenants;
 mod workspaces;
 
@@ -15,8 +18,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::TenancyStore;
-use crate::domain::{Member, Secret, SecretKind, SecretName, Workspace, WorkspaceName, WrappedDataKey};
+use crate::domain::{
+    Email, Invitation, Member, MemberChange, MemberStep, Membership, Secret, SecretHash, SecretKind,
+    SecretName, Workspace, WorkspaceName, WrappedDataKey,
+};
 use crate::page::Page;
+use crate::refusal::Refusal;
+use crate::store::StoreError;
 
 /// A store and the outbox in which it keeps its facts.
 pub(crate) struct Fixture {
@@ -33,9 +41,30 @@ macro_rules! store_conformance {
             a_renamed_workspace_keeps_the_rest,
             memberships_come_oldest_first_and_in_pages,
             members_come_in_pages,
+            a_person_with_an_account_joins_once,
+            a_new_role_is_seen_everywhere,
+            a_member_that_left_belongs_no_more,
+            what_the_actor_is_now_counts,
+            a_workspace_that_is_not_there_has_no_members_to_change,
+            two_owners_that_demote_each_other_leave_one,
+            of_owners_that_leave_together_one_stays,
+            an_invitation_is_found_by_its_secret_alone,
+            invitations_come_in_pages,
+            an_address_has_one_open_invitation,
+            only_who_may_give_a_role_invites_into_it,
+            who_accepts_becomes_a_member,
+            of_many_who_accept_one_joins,
+            an_invitation_that_ended_opens_nothing,
+            a_member_uses_up_no_invitation,
+            invitations_end_with_what_their_writer_may_give,
+            settings_begin_untouched_and_change_by_field,
+            a_new_region_is_the_home_of_the_workspace,
+            refused_settings_leave_nothing,
+            concurrent_changes_of_settings_all_count,
             the_highest_key_version_seals,
             of_concurrent_first_keys_one_is_kept,
             a_key_needs_its_workspace,
+            a_version_that_cannot_be_is_unknown,
             a_secret_is_found_by_its_name,
             a_secret_needs_its_key,
             only_the_next_version_replaces_a_secret,
@@ -44,6 +73,8 @@ macro_rules! store_conformance {
             secrets_come_by_name_and_in_pages,
             other_tenants_see_nothing,
             other_tenants_change_nothing,
+            other_tenants_see_no_people_and_no_settings,
+            other_tenants_change_no_people_and_no_settings,
             each_change_leaves_one_fact
         );
     };
@@ -55,8 +86,11 @@ macro_rules! store_conformance {
         }
     )+ };
 }
+pub(crate) use invitations::*;
 pub(crate) use keys::*;
+pub(crate) use members::*;
 pub(crate) use secrets::*;
+pub(crate) use settings::*;
 pub(crate) use store_conformance;
 pub(crate) use tenants::*;
 pub(crate) use workspaces::*;
@@ -123,6 +157,48 @@ fn key(workspace: WorkspaceId, version: u32) -> WrappedDataKey {
     }
 }
 
+fn invitation(by: &Member, address: &str, role: Role) -> Invitation {
+    Invitation {
+        workspace: by.workspace,
+        id: Uuid::now_v7(),
+        email: Email::parse(address).expect("an address"),
+        role,
+        invited_by: by.user,
+        created_at: time(10),
+        expires_at: time(20),
+    }
+}
+
+fn change(by: &Member, target: UserId, step: MemberStep) -> MemberChange {
+    MemberChange {
+        workspace: by.workspace,
+        actor: by.user,
+        target,
+        step,
+        at: time(10),
+    }
+}
+
+/// The hash of a secret that nobody else has.
+fn hash() -> SecretHash {
+    let [left, right] = [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes);
+    std::array::from_fn(|index| {
+        if index < 16 {
+            left[index]
+        } else {
+            right[index - 16]
+        }
+    })
+}
+
+/// The rule that forbade it.
+fn refusal<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> Refusal {
+    match answer {
+        Err(StoreError::Refused(refusal)) => refusal,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
 fn secret(workspace: WorkspaceId, text: &str) -> Secret {
     Secret {
         workspace,
@@ -159,6 +235,40 @@ impl Fixture {
             .await
             .expect("inserted");
         secret
+    }
+
+    async fn change(&self, by: &Member, target: UserId, step: MemberStep) -> Result<Member, StoreError> {
+        let change = change(by, target, step);
+        let fact = fact(by.workspace, "member.changed");
+        self.store.change_member(&change, fact).await
+    }
+
+    /// A person who has an account, and now also that role in the workspace of `by`.
+    async fn colleague(&self, by: &Member, role: Role) -> Member {
+        let (_, somebody) = self.tenant().await;
+        self.change(by, somebody.user, MemberStep::Join(role))
+            .await
+            .expect("joined")
+    }
+
+    async fn invite(&self, by: &Member, address: &str, role: Role) -> (Invitation, SecretHash) {
+        let (invitation, hash) = (invitation(by, address, role), hash());
+        let fact = fact(by.workspace, "invitation.created");
+        self.store
+            .insert_invitation(&invitation, &hash, fact)
+            .await
+            .expect("inserted");
+        (invitation, hash)
+    }
+
+    async fn accept(
+        &self,
+        invitation: &Invitation,
+        user: UserId,
+        at: DateTime<Utc>,
+    ) -> Result<Membership, StoreError> {
+        let fact = fact(invitation.workspace, "invitation.accepted");
+        self.store.accept_invitation(invitation, user, at, fact).await
     }
 
     async fn actions(&self) -> Vec<String> {

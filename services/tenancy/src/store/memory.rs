@@ -1,6 +1,6 @@
 //! The store of a process without a database. One lock: each method is one step.
 
-mod members;
+mod membership;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use super::{KeyStore, SecretStore, StoreError, WorkspaceStore};
 use crate::domain::{
-    Invitation, Member, Membership, Secret, SecretHash, SecretName, Settings, Workspace, WorkspaceName, WrappedDataKey,
+    Invitation, Member, Membership, Secret, SecretHash, SecretName, Settings, Workspace, WorkspaceName,
+    WrappedDataKey,
 };
 use crate::page::{Page, TimePlace};
 

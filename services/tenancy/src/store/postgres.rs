@@ -1,6 +1,9 @@
 //! The store on PostgreSQL. Every statement names its workspace, and row-level security holds where one would not.
 
+mod keys;
+mod membership;
 mod rows;
+mod settings;
 
 use async_trait::async_trait;
 use causeway_context::{UserId, WorkspaceId};
@@ -13,12 +16,11 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use self::rows::{
-    IndexRow, KeyRow, MemberRow, SecretRow, WorkspaceRow, members, membership_index, secrets, workspace_keys,
-    workspaces,
+    IndexRow, MemberRow, SecretRow, WorkspaceRow, members, membership_index, secrets, workspaces,
 };
-use super::{KeyStore, SecretStore, StoreError, WorkspaceStore};
+use super::{SecretStore, StoreError, WorkspaceStore};
 use crate::SCHEMA;
-use crate::domain::{Member, Membership, Secret, SecretName, Workspace, WorkspaceName, WrappedDataKey};
+use crate::domain::{Member, Membership, Secret, SecretName, Workspace, WorkspaceName};
 use crate::page::{Page, TimePlace};
 
 /// Everything in the schema `tenancy`.
@@ -87,6 +89,17 @@ fn failed(error: DieselError) -> StoreError {
 
 async fn keep(tx: &mut WorkspaceTx, fact: &OutboxEvent) -> Result<(), StoreError> {
     insert_outbox_row(tx, SCHEMA.name, fact).await.map_err(failed)
+}
+
+/// The workspace, held until the end of the transaction: changes of who belongs to it, and of what it decided, come one
+/// after the other. Others may go on to refer to it.
+async fn hold(tx: &mut WorkspaceTx) -> Result<Workspace, StoreError> {
+    let query = workspaces::table
+        .find(tx.workspace().0)
+        .select(WorkspaceRow::as_select())
+        .for_no_key_update();
+    let row = query.first(tx).await.optional().map_err(failed)?;
+    row.ok_or(StoreError::NoParent)?.try_into()
 }
 
 fn limit<P>(page: &Page<P>) -> i64 {
@@ -252,65 +265,6 @@ impl WorkspaceStore for PgStore {
             memberships.extend(self.membership(WorkspaceId(workspace), user).await?);
         }
         Ok(memberships)
-    }
-}
-
-#[async_trait]
-impl KeyStore for PgStore {
-    async fn find_active_key(&self, workspace: WorkspaceId) -> Result<Option<WrappedDataKey>, StoreError> {
-        self.database
-            .workspace(
-                "tenancy.find_active_key",
-                workspace,
-                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
-                    let query = workspace_keys::table
-                        .filter(workspace_keys::workspace_id.eq(workspace.0))
-                        .select(KeyRow::as_select())
-                        .order(workspace_keys::version.desc());
-                    let row = query.first(tx).await.optional().map_err(failed)?;
-                    row.map(TryInto::try_into).transpose()
-                },
-            )
-            .await
-    }
-
-    async fn find_key(
-        &self,
-        workspace: WorkspaceId,
-        version: u32,
-    ) -> Result<Option<WrappedDataKey>, StoreError> {
-        let version = rows::stored(version)?;
-        self.database
-            .workspace(
-                "tenancy.find_key",
-                workspace,
-                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
-                    let query = workspace_keys::table
-                        .find((workspace.0, version))
-                        .select(KeyRow::as_select());
-                    let row = query.first(tx).await.optional().map_err(failed)?;
-                    row.map(TryInto::try_into).transpose()
-                },
-            )
-            .await
-    }
-
-    async fn insert_key(&self, key: &WrappedDataKey) -> Result<(), StoreError> {
-        let row = &KeyRow::try_from(key)?;
-        self.database
-            .workspace(
-                "tenancy.insert_key",
-                key.workspace,
-                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
-                    diesel::insert_into(workspace_keys::table)
-                        .values(row)
-                        .execute(tx)
-                        .await
-                        .map_err(failed)?;
-                    Ok(())
-                },
-            )
-            .await
     }
 }
 

@@ -10,7 +10,7 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::{PgStore, failed, hash, keep};
-use crate::domain::{Hash, RefreshToken, Session, SessionToken};
+use crate::domain::{Hash, NewSession, Proof, RefreshToken, Session, SessionToken};
 use crate::store::{SessionStore, StoreError};
 
 diesel::table! {
@@ -30,6 +30,13 @@ diesel::table! {
         issued_at -> Timestamptz,
         expires_at -> Timestamptz,
         used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    auth.used_proofs (hash) {
+        hash -> Bytea,
+        expires_at -> Timestamptz,
     }
 }
 
@@ -106,31 +113,67 @@ impl TryFrom<TokenRow> for RefreshToken {
     }
 }
 
+/// How many old proofs go with each new one: more than come, so that they never pile up.
+const SWEPT: i64 = 16;
+
+/// Notes that a proof was used. False if it was before. A transaction that uses the same one waits here for the other.
+async fn use_up(tx: &mut SystemTx, proof: &Proof, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let ended: Vec<Vec<u8>> = used_proofs::table
+        .filter(used_proofs::expires_at.lt(now))
+        .order(used_proofs::expires_at)
+        .limit(SWEPT)
+        .select(used_proofs::hash)
+        .for_update()
+        .skip_locked()
+        .load(tx)
+        .await
+        .map_err(failed)?;
+    if !ended.is_empty() {
+        diesel::delete(used_proofs::table.filter(used_proofs::hash.eq_any(ended)))
+            .execute(tx)
+            .await
+            .map_err(failed)?;
+    }
+    let row = (
+        used_proofs::hash.eq(proof.hash.as_slice()),
+        used_proofs::expires_at.eq(proof.expires_at),
+    );
+    let added = diesel::insert_into(used_proofs::table)
+        .values(row)
+        .on_conflict_do_nothing()
+        .execute(tx)
+        .await
+        .map_err(failed)?;
+    Ok(added == 1)
+}
+
 #[async_trait]
 impl SessionStore for PgStore {
-    async fn open_session(
-        &self,
-        session: &Session,
-        token: &RefreshToken,
-        fact: OutboxEvent,
-    ) -> Result<(), StoreError> {
+    async fn open_session(&self, new: &NewSession, fact: OutboxEvent) -> Result<bool, StoreError> {
         let fact = &fact;
         self.database
             .system(
                 "auth.open_session",
-                async |tx: &mut SystemTx| -> Result<(), StoreError> {
-                    let (session, token) = (SessionRow::from(session), TokenRow::from(token));
+                async |tx: &mut SystemTx| -> Result<bool, StoreError> {
+                    if let Some(proof) = &new.proof
+                        && !use_up(tx, proof, new.session.opened_at).await?
+                    {
+                        return Ok(false);
+                    }
                     diesel::insert_into(sessions::table)
-                        .values(&session)
+                        .values(&SessionRow::from(&new.session))
                         .execute(tx)
                         .await
                         .map_err(failed)?;
-                    diesel::insert_into(refresh_tokens::table)
-                        .values(&token)
-                        .execute(tx)
-                        .await
-                        .map_err(failed)?;
-                    keep(tx, fact).await
+                    if let Some(token) = &new.token {
+                        diesel::insert_into(refresh_tokens::table)
+                            .values(&TokenRow::from(token))
+                            .execute(tx)
+                            .await
+                            .map_err(failed)?;
+                    }
+                    keep(tx, fact).await?;
+                    Ok(true)
                 },
             )
             .await

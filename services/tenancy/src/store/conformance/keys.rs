@@ -65,3 +65,14 @@ pub(crate) async fn a_key_needs_its_workspace(fixture: &Fixture) {
     let refused = fixture.store.insert_key(&key(WorkspaceId::generate(), 1)).await;
     assert!(matches!(refused, Err(StoreError::NoParent)), "{refused:?}");
 }
+
+pub(crate) async fn a_version_that_cannot_be_is_unknown(fixture: &Fixture) {
+    let (workspace, _) = fixture.tenant().await;
+    for version in [0, 2, u32::MAX] {
+        assert_eq!(
+            fixture.store.find_key(workspace.id, version).await.expect("read"),
+            None,
+            "{version}"
+        );
+    }
+}

@@ -1,9 +1,11 @@
 //! Two tenants, and the facts that changes leave.
 
+use causeway_contracts::Role;
 use causeway_outbox::OutboxEvent;
 
-use super::{Fixture, all, fact, key, time};
-use crate::domain::{Secret, WorkspaceName};
+use super::{Fixture, all, fact, key, refusal, time};
+use crate::domain::{Invitation, MemberStep, RateTier, Secret, SettingChange, Settings, WorkspaceName};
+use crate::refusal::Refusal;
 use crate::store::StoreError;
 
 pub(crate) async fn other_tenants_see_nothing(fixture: &Fixture) {
@@ -81,6 +83,57 @@ pub(crate) async fn other_tenants_change_nothing(fixture: &Fixture) {
         Some(1)
     );
     assert_eq!(store.find_workspace(ours.id).await.expect("read"), Some(ours));
+}
+
+pub(crate) async fn other_tenants_see_no_people_and_no_settings(fixture: &Fixture) {
+    let (ours, owner) = fixture.tenant().await;
+    let (theirs, stranger) = fixture.tenant().await;
+    fixture.colleague(&owner, Role::Viewer).await;
+    fixture.invite(&owner, "ada@example.com", Role::Viewer).await;
+    let tier = [SettingChange::RateTier(RateTier::Free)];
+    fixture.set(ours.id, &tier).await.expect("set");
+    let store = &fixture.store;
+    assert_eq!(
+        store.list_members(theirs.id, &all()).await.expect("read"),
+        [stranger]
+    );
+    assert_eq!(store.list_invitations(theirs.id, &all()).await.expect("read"), []);
+    assert_eq!(
+        fixture.settings(theirs.id).await,
+        Some(Settings::untouched(&theirs))
+    );
+}
+
+pub(crate) async fn other_tenants_change_no_people_and_no_settings(fixture: &Fixture) {
+    let (ours, owner) = fixture.tenant().await;
+    let (theirs, stranger) = fixture.tenant().await;
+    let (invited, secret) = fixture.invite(&owner, "ada@example.com", Role::Owner).await;
+    let facts = fixture.actions().await.len();
+    for step in [MemberStep::Leave, MemberStep::Become(Role::Viewer)] {
+        let refused = fixture.change(&stranger, owner.user, step).await;
+        assert_eq!(refusal(refused), Refusal::MemberNotFound);
+    }
+    let store = &fixture.store;
+    let revoked = store
+        .revoke_invitation(theirs.id, invited.id, fact(theirs.id, "never"))
+        .await;
+    assert!(!revoked.expect("asked"));
+    let bent = Invitation {
+        workspace: theirs.id,
+        ..invited.clone()
+    };
+    let accepted = fixture.accept(&bent, owner.user, time(15)).await;
+    assert_eq!(refusal(accepted), Refusal::InvitationNotFound);
+    assert_eq!(fixture.actions().await.len(), facts);
+
+    let tier = [SettingChange::RateTier(RateTier::Free)];
+    fixture.set(theirs.id, &tier).await.expect("set");
+    assert_eq!(fixture.settings(ours.id).await, Some(Settings::untouched(&ours)));
+    assert_eq!(
+        store.find_member(ours.id, owner.user).await.expect("read"),
+        Some(owner)
+    );
+    assert_eq!(store.find_invitation(&secret).await.expect("read"), Some(invited));
 }
 
 pub(crate) async fn each_change_leaves_one_fact(fixture: &Fixture) {

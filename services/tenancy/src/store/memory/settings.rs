@@ -12,7 +12,10 @@ use crate::store::{SettingsStore, StoreError};
 impl State {
     fn settings_of(&self, workspace: WorkspaceId) -> Option<Settings> {
         let workspace = self.workspaces.get(&workspace)?;
-        let stored = self.settings.get(&workspace.id).cloned();
+        let stored = self.settings.get(&workspace.id).map(|stored| Settings {
+            region: workspace.region.clone(),
+            ..stored.clone()
+        });
         Some(stored.unwrap_or_else(|| Settings::untouched(workspace)))
     }
 }

@@ -7,7 +7,10 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use crate::domain::{Member, Secret, SecretKind, SecretName, Workspace, WorkspaceName, WrappedDataKey};
+use crate::domain::{
+    AiModel, AiProvider, AiSettings, BaseUrl, Email, Invitation, Member, MfaPolicy, RateTier, RetentionDays,
+    Secret, SecretKind, SecretName, Settings, Workspace, WorkspaceName, WrappedDataKey,
+};
 use crate::store::StoreError;
 
 diesel::table! {
@@ -34,6 +37,40 @@ diesel::table! {
         user_id -> Uuid,
         workspace -> Uuid,
         joined_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    tenancy.invitations (workspace_id, id) {
+        workspace_id -> Uuid,
+        id -> Uuid,
+        email -> Text,
+        role -> Text,
+        invited_by -> Uuid,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    tenancy.invitation_index (secret_hash) {
+        secret_hash -> Binary,
+        workspace -> Uuid,
+        invitation -> Uuid,
+    }
+}
+
+diesel::table! {
+    tenancy.settings (workspace_id) {
+        workspace_id -> Uuid,
+        ai_provider -> Nullable<Text>,
+        ai_model -> Nullable<Text>,
+        ai_base_url -> Nullable<Text>,
+        ai_api_key_secret -> Nullable<Text>,
+        mfa_policy -> Text,
+        retention_days -> Integer,
+        rate_tier -> Text,
+        updated_at -> Timestamptz,
     }
 }
 
@@ -162,6 +199,105 @@ impl From<&Member> for IndexRow {
             joined_at: member.joined_at,
         }
     }
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = invitations, check_for_backend(diesel::pg::Pg))]
+pub(super) struct InvitationRow {
+    workspace_id: Uuid,
+    id: Uuid,
+    email: String,
+    role: String,
+    invited_by: Uuid,
+    created_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+}
+
+impl From<&Invitation> for InvitationRow {
+    fn from(invitation: &Invitation) -> Self {
+        Self {
+            workspace_id: invitation.workspace.0,
+            id: invitation.id,
+            email: invitation.email.as_str().to_owned(),
+            role: invitation.role.as_str().to_owned(),
+            invited_by: invitation.invited_by.0,
+            created_at: invitation.created_at,
+            expires_at: invitation.expires_at,
+        }
+    }
+}
+
+impl TryFrom<InvitationRow> for Invitation {
+    type Error = StoreError;
+
+    fn try_from(row: InvitationRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            workspace: WorkspaceId(row.workspace_id),
+            id: row.id,
+            email: Email::parse(&row.email).map_err(|_| corrupt("address of an invitation"))?,
+            role: Role::parse(&row.role).ok_or_else(|| corrupt("role of an invitation"))?,
+            invited_by: UserId(row.invited_by),
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+        })
+    }
+}
+
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = settings, check_for_backend(diesel::pg::Pg), treat_none_as_null = true)]
+pub(super) struct SettingsRow {
+    workspace_id: Uuid,
+    ai_provider: Option<String>,
+    ai_model: Option<String>,
+    ai_base_url: Option<String>,
+    ai_api_key_secret: Option<String>,
+    mfa_policy: String,
+    retention_days: i32,
+    rate_tier: String,
+    updated_at: DateTime<Utc>,
+}
+
+impl SettingsRow {
+    /// The row of settings that changed at that time.
+    pub(super) fn of(settings: &Settings, updated_at: DateTime<Utc>) -> Self {
+        let ai = &settings.ai;
+        Self {
+            workspace_id: settings.workspace.0,
+            ai_provider: ai.provider.map(|provider| provider.as_str().to_owned()),
+            ai_model: ai.model.as_ref().map(|model| model.as_str().to_owned()),
+            ai_base_url: ai.base_url.as_ref().map(|url| url.as_str().to_owned()),
+            ai_api_key_secret: ai.api_key_secret.as_ref().map(|name| name.as_str().to_owned()),
+            mfa_policy: settings.mfa_policy.as_str().to_owned(),
+            retention_days: settings.retention_days.number(),
+            rate_tier: settings.rate_tier.as_str().to_owned(),
+            updated_at,
+        }
+    }
+
+    /// The settings of a workspace whose home is `region`.
+    pub(super) fn settings(self, region: String) -> Result<Settings, StoreError> {
+        Ok(Settings {
+            workspace: WorkspaceId(self.workspace_id),
+            ai: AiSettings {
+                provider: read(self.ai_provider, AiProvider::parse)?,
+                model: read(self.ai_model, AiModel::parse)?,
+                base_url: read(self.ai_base_url, BaseUrl::parse)?,
+                api_key_secret: read(self.ai_api_key_secret, SecretName::parse)?,
+            },
+            mfa_policy: MfaPolicy::parse(&self.mfa_policy).map_err(corrupt)?,
+            retention_days: RetentionDays::parse(self.retention_days).map_err(corrupt)?,
+            rate_tier: RateTier::parse(&self.rate_tier).map_err(corrupt)?,
+            region,
+            updated_at: Some(self.updated_at),
+        })
+    }
+}
+
+fn read<T>(
+    text: Option<String>,
+    parse: impl Fn(&str) -> Result<T, &'static str>,
+) -> Result<Option<T>, StoreError> {
+    text.map(|text| parse(&text)).transpose().map_err(corrupt)
 }
 
 #[derive(Queryable, Selectable, Insertable)]

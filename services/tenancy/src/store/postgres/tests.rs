@@ -7,7 +7,9 @@ use diesel::sql_types::BigInt;
 use diesel::{QueryableByName, sql_query};
 
 use super::*;
+use crate::domain::{Email, Invitation, RateTier, SettingChange, WrappedDataKey};
 use crate::store::conformance::Fixture;
+use crate::store::{KeyStore as _, MemberStore as _, SettingsStore as _};
 
 async fn fresh() -> Option<(Fixture, TestDb)> {
     let database = TestDb::new(&[&SCHEMA]).await?;
@@ -24,7 +26,14 @@ async fn fresh() -> Option<(Fixture, TestDb)> {
 
 crate::store::conformance::store_conformance!(fresh);
 
-const TENANT_TABLES: [&str; 4] = ["workspaces", "members", "workspace_keys", "secrets"];
+const TENANT_TABLES: [&str; 6] = [
+    "workspaces",
+    "members",
+    "invitations",
+    "settings",
+    "workspace_keys",
+    "secrets",
+];
 
 #[derive(QueryableByName)]
 struct Count {
@@ -53,6 +62,24 @@ async fn tenant(store: &PgStore) -> WorkspaceId {
         .create_workspace(&workspace, &owner, fact(id))
         .await
         .expect("created");
+    let invitation = Invitation {
+        workspace: id,
+        id: Uuid::now_v7(),
+        email: Email::parse("ada@example.com").expect("an address"),
+        role: Role::Viewer,
+        invited_by: user,
+        created_at: now,
+        expires_at: now,
+    };
+    let hash = causeway_crypto::token::hash(&id.to_string());
+    store
+        .insert_invitation(&invitation, &hash, fact(id))
+        .await
+        .expect("inserted");
+    store
+        .change_settings(id, &[SettingChange::RateTier(RateTier::Free)], now, fact(id))
+        .await
+        .expect("set");
     let wrapped = causeway_crypto::WrappedKey {
         key_id: "k".to_owned(),
         bytes: vec![1],

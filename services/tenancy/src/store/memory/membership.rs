@@ -80,9 +80,8 @@ impl MemberStore for MemoryStore {
         state.require(invitation.workspace)?;
         let writer = state.role(invitation.workspace, invitation.invited_by);
         may_grant(writer, Some(invitation.role))?;
-        let same_address = |other: &Invitation| {
-            other.workspace == invitation.workspace && other.email == invitation.email
-        };
+        let same_address =
+            |other: &Invitation| other.workspace == invitation.workspace && other.email == invitation.email;
         let mut others = state.invitations.values().map(|(other, _)| other);
         if others.any(|other| same_address(other) && other.is_open(invitation.created_at)) {
             return Err(Refusal::InvitationExists.into());

@@ -9,7 +9,7 @@ use diesel_migrations::embed_migrations;
 use serde_json::json;
 use uuid::Uuid;
 
-static SCHEMA: Schema = Schema {
+pub(crate) static SCHEMA: Schema = Schema {
     name: "facts",
     migrations: embed_migrations!("tests/migrations"),
     unscoped: &["outbox"],
@@ -33,7 +33,7 @@ fn event(workspace: WorkspaceId, target: &str) -> OutboxEvent {
     }
 }
 
-async fn insert(database: &Database, event: &OutboxEvent) {
+pub(crate) async fn insert(database: &Database, event: &OutboxEvent) {
     database
         .workspace(
             "test",
@@ -115,4 +115,38 @@ async fn the_table_passes_the_boot_check() {
         return;
     };
     assert_eq!(test.service().await.check(&[&SCHEMA]).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_a_fact_hides_nothing_and_is_kept() {
+    let Some(test) = TestDb::new(&[&SCHEMA]).await else {
+        return;
+    };
+    let database = test.service().await;
+    let outbox = PgOutbox::new(database.clone(), SCHEMA.name);
+    let row =
+        "INSERT INTO facts.outbox (id, workspace, event) SELECT gen_random_uuid(), gen_random_uuid(), '{}'";
+    test.admin(&format!("{row} FROM generate_series(1, 5)")).await;
+    let behind = event(WorkspaceId::generate(), "behind");
+    insert(&database, &behind).await;
+    assert_eq!(outbox.unsent(2).await.unwrap(), [behind]);
+    test.admin(
+        "DO $$ BEGIN ASSERT (SELECT count(*) FROM facts.outbox WHERE parked_because LIKE 'NOT_A_FACT%') = 5; END $$",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_parked_fact_can_be_sent_again() {
+    let Some(test) = TestDb::new(&[&SCHEMA]).await else {
+        return;
+    };
+    let database = test.service().await;
+    let outbox = PgOutbox::new(database.clone(), SCHEMA.name);
+    let fact = event(WorkspaceId::generate(), "parked");
+    insert(&database, &fact).await;
+    outbox.park(fact.id, "INVALID_ARGUMENT: no").await.unwrap();
+    assert_eq!(outbox.unsent(10).await.unwrap(), []);
+    test.admin("UPDATE facts.outbox SET parked_at = NULL").await;
+    assert_eq!(outbox.unsent(10).await.unwrap(), [fact]);
 }

@@ -1,0 +1,127 @@
+//! Envelopes for others: bytes are sealed and opened here and kept elsewhere.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use causeway_context::{CallContext, WorkspaceId};
+use causeway_crypto::{Associated, CryptoError, key_version_of, open, seal};
+use causeway_outbox::OutboxEvent;
+
+use super::Tenancy;
+use crate::error::TenancyError;
+use crate::keys::UsableKey;
+use crate::refusal::Refusal;
+
+/// Bytes, and to what they belong.
+pub(crate) struct Item {
+    /// What is to be sealed or opened.
+    pub content: Vec<u8>,
+    /// The caller's context.
+    pub context: Vec<u8>,
+}
+
+/// What became of an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Crypted {
+    /// What was sealed or opened.
+    pub content: Vec<u8>,
+    /// The version of the data key.
+    pub key_version: u32,
+}
+
+impl Tenancy {
+    /// Seals the items under the newest data key of the workspace of the call.
+    pub(crate) async fn encrypt(
+        &self,
+        ctx: &CallContext,
+        items: &[Item],
+    ) -> Result<Vec<Crypted>, TenancyError> {
+        let workspace = ctx.workspace()?;
+        let UsableKey { version, key } = self.keys.active(workspace, ctx.now).await?;
+        let sealed = items.iter().map(|item| {
+            let content = with_place(workspace, &item.context, |place| {
+                seal(&key, version, &item.content, place)
+            })?;
+            Ok(Crypted {
+                content,
+                key_version: version,
+            })
+        });
+        let sealed: Vec<Crypted> = sealed.collect::<Result<_, CryptoError>>()?;
+        self.note(ctx, &sealed).await?;
+        Ok(sealed)
+    }
+
+    /// Opens all items, or none and says which does not open. Nothing is shown before the fact is kept.
+    pub(crate) async fn decrypt(
+        &self,
+        ctx: &CallContext,
+        items: &[Item],
+    ) -> Result<Vec<Crypted>, TenancyError> {
+        let workspace = ctx.workspace()?;
+        let (mut keys, mut opened) = (BTreeMap::new(), Vec::with_capacity(items.len()));
+        for (index, item) in items.iter().enumerate() {
+            let failed = |_| Refusal::DecryptionFailed(index);
+            let version = key_version_of(&item.content).map_err(failed)?;
+            let key = match keys.entry(version) {
+                std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
+                std::collections::btree_map::Entry::Vacant(unknown) => {
+                    unknown.insert(self.key_of(workspace, version, index).await?)
+                }
+            };
+            let content = with_place(workspace, &item.context, |place| {
+                open(&key.key, &item.content, place)
+            });
+            opened.push(Crypted {
+                content: content.map_err(failed)?.to_vec(),
+                key_version: version,
+            });
+        }
+        self.note(ctx, &opened).await?;
+        Ok(opened)
+    }
+
+    async fn key_of(
+        &self,
+        workspace: WorkspaceId,
+        version: u32,
+        index: usize,
+    ) -> Result<UsableKey, TenancyError> {
+        match self.keys.version(workspace, version).await {
+            Err(TenancyError::NoSuchKey(_)) => Err(Refusal::DecryptionFailed(index).into()),
+            answer => answer,
+        }
+    }
+
+    async fn note(&self, ctx: &CallContext, done: &[Crypted]) -> Result<(), TenancyError> {
+        let mut versions: Vec<u32> = done.iter().map(|item| item.key_version).collect();
+        versions.sort_unstable();
+        versions.dedup();
+        let fact = OutboxEvent::of(ctx)?
+            .target("workspace", ctx.workspace()?.to_string())
+            .detail("items", done.len())
+            .detail("key_versions", versions);
+        let fact_id = fact.id;
+        self.store.record(fact).await?;
+        self.relay.delivered(fact_id).await;
+        Ok(())
+    }
+}
+
+/// Calls `crypt` with the place to which a caller's bytes belong. What lies outside can never be sealed again for
+/// another place: none of this may change. The context has one spelling here, whatever its spelling in the request was.
+fn with_place<T>(workspace: WorkspaceId, context: &[u8], crypt: impl FnOnce(&Associated<'_>) -> T) -> T {
+    let row = format!("context:{}", STANDARD.encode(context));
+    crypt(&Associated {
+        workspace: workspace.0,
+        table: "tenancy.crypto",
+        column: "ciphertext",
+        row: &row,
+        version: 1,
+        purpose: "caller's data",
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! Settings.
+
+use std::sync::Arc;
+
+use causeway_context::WorkspaceId;
+use tokio::task::JoinSet;
+
+use super::{Fixture, fact, name, refusal, time};
+use crate::domain::{
+    AiModel, AiProvider, BaseUrl, MfaPolicy, RateTier, RetentionDays, SettingChange, Settings, Workspace,
+};
+use crate::refusal::Refusal;
+use crate::store::StoreError;
+
+impl Fixture {
+    pub(super) async fn set(
+        &self,
+        workspace: WorkspaceId,
+        changes: &[SettingChange],
+    ) -> Result<Settings, StoreError> {
+        let fact = fact(workspace, "settings.updated");
+        self.store
+            .change_settings(workspace, changes, time(9), fact)
+            .await
+    }
+
+    pub(super) async fn settings(&self, workspace: WorkspaceId) -> Option<Settings> {
+        self.store.find_settings(workspace).await.expect("read")
+    }
+}
+
+/// A change of every setting.
+fn everything() -> Vec<SettingChange> {
+    vec![
+        SettingChange::Provider(Some(AiProvider::OpenAi)),
+        SettingChange::Model(AiModel::parse("gpt-4o").ok()),
+        SettingChange::BaseUrl(BaseUrl::parse("https://llm.example.com/v1").ok()),
+        SettingChange::ApiKeySecret(Some(name("openai"))),
+        SettingChange::MfaPolicy(MfaPolicy::Required),
+        SettingChange::RetentionDays(RetentionDays::parse(90).expect("days")),
+        SettingChange::RateTier(RateTier::Enterprise),
+        SettingChange::Region("us-east-1".to_owned()),
+    ]
+}
+
+pub(crate) async fn settings_begin_untouched_and_change_by_field(fixture: &Fixture) {
+    let (ours, _) = fixture.tenant().await;
+    let untouched = Settings::untouched(&ours);
+    assert_eq!(fixture.settings(ours.id).await, Some(untouched.clone()));
+    let all = untouched.with(&everything(), time(9)).expect("allowed");
+    assert_eq!(fixture.set(ours.id, &everything()).await.expect("set"), all);
+    assert_eq!(fixture.settings(ours.id).await, Some(all.clone()));
+    let less = [
+        SettingChange::Model(None),
+        SettingChange::RateTier(RateTier::Free),
+    ];
+    let after = all.with(&less, time(9)).expect("allowed");
+    assert_eq!(fixture.set(ours.id, &less).await.expect("set"), after);
+    assert_eq!(fixture.settings(ours.id).await, Some(after));
+    assert_eq!(
+        fixture.actions().await,
+        ["workspace.created", "settings.updated", "settings.updated"]
+    );
+}
+
+pub(crate) async fn a_new_region_is_the_home_of_the_workspace(fixture: &Fixture) {
+    let (ours, _) = fixture.tenant().await;
+    let moved = SettingChange::Region("us-east-1".to_owned());
+    fixture.set(ours.id, &[moved]).await.expect("set");
+    let expected = Workspace {
+        region: "us-east-1".to_owned(),
+        updated_at: time(9),
+        ..ours.clone()
+    };
+    assert_eq!(
+        fixture.store.find_workspace(ours.id).await.expect("read"),
+        Some(expected)
+    );
+}
+
+pub(crate) async fn refused_settings_leave_nothing(fixture: &Fixture) {
+    let (ours, _) = fixture.tenant().await;
+    let model = SettingChange::Model(AiModel::parse("gpt-4o").ok());
+    let refused = fixture
+        .set(ours.id, &[SettingChange::RateTier(RateTier::Free), model])
+        .await;
+    assert_eq!(refusal(refused), Refusal::ProviderMissing);
+    assert_eq!(fixture.settings(ours.id).await, Some(Settings::untouched(&ours)));
+    assert_eq!(fixture.actions().await, ["workspace.created"]);
+    let nobody = WorkspaceId::generate();
+    assert_eq!(fixture.settings(nobody).await, None);
+    let refused = fixture.set(nobody, &everything()).await;
+    assert!(matches!(refused, Err(StoreError::NoParent)), "{refused:?}");
+}
+
+pub(crate) async fn concurrent_changes_of_settings_all_count(fixture: &Fixture) {
+    let (ours, _) = fixture.tenant().await;
+    let provider = [SettingChange::Provider(Some(AiProvider::OpenAi))];
+    fixture.set(ours.id, &provider).await.expect("set");
+    let mut tasks = JoinSet::new();
+    for change in everything() {
+        let (store, fact) = (Arc::clone(&fixture.store), fact(ours.id, "settings.updated"));
+        tasks.spawn(async move { store.change_settings(ours.id, &[change], time(9), fact).await });
+    }
+    for answer in tasks.join_all().await {
+        answer.expect("set");
+    }
+    let expected = Settings::untouched(&ours).with(&everything(), time(9));
+    assert_eq!(fixture.settings(ours.id).await, expected.ok());
+}
