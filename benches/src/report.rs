@@ -12,6 +12,8 @@ use crate::subject::{Rpc, Way};
 /// The bars of a start and of an idle process.
 const FIRST_ANSWER_MS: f64 = 300.0;
 const IDLE_MIB: f64 = 40.0;
+/// From here on the latencies say more about the other programs than about ours.
+const NOISY_PERCENT: f64 = 5.0;
 
 /// Everything.
 #[derive(Debug, Serialize)]
@@ -108,9 +110,14 @@ impl Report {
     /// The table.
     pub(crate) fn table(&self) -> String {
         let mut text = format!(
-            "\nmachine    {}\nstrangers  {:.0} % of its CPU went to other programs while it was measured\ncommit     {}, {}\n\n{}",
+            "\nmachine    {}\nstrangers  {:.0} % of its CPU went to other programs while it was measured{}\ncommit     {}, {}\n\n{}",
             self.machine.line(),
             self.strangers_percent(),
+            if self.strangers_percent() > NOISY_PERCENT {
+                ": trust CPU times, not latencies"
+            } else {
+                ""
+            },
             self.commit,
             self.at,
             self.start_lines(),

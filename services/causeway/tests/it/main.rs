@@ -4,6 +4,7 @@
 
 mod clients;
 mod door;
+mod exchange;
 mod hostile;
 mod http;
 mod kms;
