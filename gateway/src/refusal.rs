@@ -140,7 +140,11 @@ mod tests {
         let id = RequestId::generate();
         for (code, reason, kind) in [
             (Code::Unimplemented, "METHOD_NOT_ALLOWED", "invalid_request_error"),
-            (Code::OutOfRange, "PAYLOAD_TOO_LARGE", "invalid_request_error"),
+            (
+                Code::ResourceExhausted,
+                "PAYLOAD_TOO_LARGE",
+                "invalid_request_error",
+            ),
             (Code::Internal, "INTERNAL", "api_error"),
             (Code::Unavailable, "OVERLOADED", "api_error"),
         ] {

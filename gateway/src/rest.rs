@@ -33,8 +33,21 @@ pub(crate) async fn answer(
     let request_id = origin.request_id.clone();
     match transcode(gateway, method, route, parameters, request, origin).await {
         Ok(response) => response,
-        Err(error) => refuse(form, &request_id, error),
+        Err(error) => refuse(form, &request_id, in_the_clients_words(route, error)),
     }
+}
+
+/// A service names the fields of its message; the client wrote a path, a query and a body.
+fn in_the_clients_words(route: &Route, mut error: ApiError) -> ApiError {
+    for violation in &mut error.violations {
+        violation.field = within(route, &violation.field);
+    }
+    if let [one] = error.violations.as_slice()
+        && error.reason == "INVALID_ARGUMENT"
+    {
+        error.message = format!("{}: {}", one.field, one.description).into();
+    }
+    error
 }
 
 async fn transcode(
@@ -53,7 +66,7 @@ async fn transcode(
     subject::take(&parts, &mut json)?;
     input::take_idempotency_key(&descriptor, &parts.headers, &mut json);
     let message = causeway_contracts::from_json(&descriptor, Value::Object(json))
-        .map_err(|error| ApiError::invalid(within(route, &error.path), error.reason))?;
+        .map_err(|error| ApiError::invalid(error.path, error.reason))?;
     if method.server_streaming {
         let request_id = origin.request_id.clone();
         let answers = rpc::call(&gateway.mesh, method, origin, &message).await?;
@@ -69,6 +82,9 @@ async fn transcode(
 
 /// The path of a wrong field as the client wrote it: without the field that the body stands for.
 fn within(route: &Route, path: &str) -> String {
+    if route.body.is_empty() || route.body == "*" {
+        return path.to_owned();
+    }
     let prefix = format!("{}.", route.body);
     path.strip_prefix(&prefix).unwrap_or(path).to_owned()
 }
@@ -88,4 +104,21 @@ fn picked(answer: &DynamicMessage, field: &str) -> Result<Value, ApiError> {
 /// Whether a message has a field of that name.
 fn has_field(descriptor: &MessageDescriptor, name: &str) -> bool {
     descriptor.get_field_by_name(name).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_named_as_the_client_wrote_them() {
+        let method = causeway_contracts::method("/causeway.tenancy.v1.TenancyService/UpdateWorkspace");
+        let route = &method.unwrap().routes[0];
+        assert_eq!(route.body, "workspace");
+        let error = in_the_clients_words(route, ApiError::invalid("workspace.name", "must not be empty"));
+        assert_eq!(error.violations[0].field, "name");
+        assert_eq!(error.message, "name: must not be empty");
+        let error = in_the_clients_words(route, ApiError::not_found("WORKSPACE_NOT_FOUND", "none"));
+        assert_eq!(error.message, "none");
+    }
 }

@@ -20,7 +20,11 @@ const MAX_URI_BYTES: usize = 8 * 1024;
 
 /// The error of a body that is too large.
 pub(crate) fn too_large() -> ApiError {
-    ApiError::new(Code::OutOfRange, "PAYLOAD_TOO_LARGE", "the body is too large")
+    ApiError::new(
+        Code::ResourceExhausted,
+        "PAYLOAD_TOO_LARGE",
+        "the body is too large",
+    )
 }
 
 pub(crate) async fn layer(
@@ -39,7 +43,7 @@ pub(crate) async fn layer(
         .map_or(0, |path| path.as_str().len());
     if size > MAX_HEADER_BYTES || request.headers().len() > MAX_HEADERS || uri > MAX_URI_BYTES {
         let error = ApiError::new(
-            Code::OutOfRange,
+            Code::ResourceExhausted,
             "HEADERS_TOO_LARGE",
             "the headers or the path are too large",
         );

@@ -104,8 +104,10 @@ fn operation(schemas: &mut Schemas, method: &Method, route: &Route) -> Option<Va
     let mut operation = common(method, route.path, &format!("{}_{}", method.owner, method.name));
     operation["parameters"] = Value::Array(parameters);
     if let Some(body) = body(schemas, &input, route, &in_path) {
+        // An absent body is an empty one.
+        let required = route.body != "*" || body.get("required").is_some();
         operation["requestBody"] =
-            json!({"required": true, "content": {"application/json": {"schema": body}}});
+            json!({"required": required, "content": {"application/json": {"schema": body}}});
     }
     let answer = match output.get_field_by_name(route.response_body) {
         Some(field) => schemas.field(&field),

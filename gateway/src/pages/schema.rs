@@ -55,6 +55,10 @@ impl Schemas {
     pub(super) fn field(&mut self, field: &FieldDescriptor) -> Value {
         let one = match field.kind() {
             Kind::Message(inner) => self.reference(&inner),
+            // AIP-158, and the same in every list: 0 is the default, more than the largest is the largest.
+            Kind::Int32 if field.name() == "page_size" => {
+                json!({"type": "integer", "format": "int32", "minimum": 0, "default": 50})
+            }
             kind => scalar(&kind),
         };
         if field.cardinality() == Cardinality::Repeated {
@@ -77,7 +81,7 @@ fn scalar(kind: &Kind) -> Value {
         }
         // A number up to 2^53, a string past it.
         Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 | Kind::Uint64 | Kind::Fixed64 => {
-            json!({"type": ["integer", "string"], "format": "int64"})
+            json!({"type": ["integer", "string"], "format": "int64", "pattern": "^-?[0-9]+$"})
         }
         Kind::Bool => json!({"type": "boolean"}),
         Kind::Bytes => json!({"type": "string", "contentEncoding": "base64"}),

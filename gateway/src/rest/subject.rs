@@ -81,11 +81,7 @@ mod tests {
 
     #[test]
     fn a_bearer_is_the_token_to_exchange() {
-        let json = taken(
-            EXCHANGE,
-            &["bearer  a.b.c"],
-            serde_json::json!({"refresh": true}),
-        );
+        let json = taken(EXCHANGE, &["bearer  a.b.c"], serde_json::json!({"refresh": true}));
         assert_eq!(json, Ok(serde_json::json!({"refresh": true, "token": "a.b.c"})));
         let json = taken(EXCHANGE, &["Basic YTpi"], serde_json::json!({"token": "t"}));
         assert_eq!(json, Ok(serde_json::json!({"token": "t"})));

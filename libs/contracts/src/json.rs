@@ -144,7 +144,10 @@ mod tests {
     fn a_field_stands_under_one_of_its_names() {
         let recommend = descriptor("causeway.scoring.v1.RecommendRequest");
         let error = from_json(&recommend, json!({"customer_id": "a", "customerId": "b"})).unwrap_err();
-        assert_eq!((error.path.as_str(), error.reason.as_str()), ("customer_id", "is given twice"));
+        assert_eq!(
+            (error.path.as_str(), error.reason.as_str()),
+            ("customer_id", "is given twice")
+        );
     }
 
     #[test]
@@ -159,7 +162,10 @@ mod tests {
             json!({"debug": "hunter2"}),
         ] {
             let error = from_json(&recommend, json).unwrap_err();
-            assert!(!error.reason.contains("hunter2") && !error.reason.is_empty(), "{error}");
+            assert!(
+                !error.reason.contains("hunter2") && !error.reason.is_empty(),
+                "{error}"
+            );
         }
     }
 

@@ -144,7 +144,11 @@ mod tests {
         let error = ApiError::violations(vec![violation; 1000]);
         assert_eq!(error.violations.len(), MAX_VIOLATIONS);
         assert_eq!(error.message, "1000 fields are invalid");
-        let told: usize = error.violations.iter().map(|violation| violation.field.len()).sum();
+        let told: usize = error
+            .violations
+            .iter()
+            .map(|violation| violation.field.len())
+            .sum();
         assert!(told < 8 * 1024, "{told}");
     }
 }

@@ -181,7 +181,10 @@ impl ClerkVerifier {
             until: claims.exp,
         }
         .check(now)?;
-        let party = claims.azp.as_ref().filter(|azp| self.authorized_parties.contains(azp));
+        let party = claims
+            .azp
+            .as_ref()
+            .filter(|azp| self.authorized_parties.contains(azp));
         let party = party.ok_or(Cause::Party)?.clone();
         if let Some(audience) = &self.audience
             && !claims.is_for(audience)

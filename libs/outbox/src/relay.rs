@@ -152,7 +152,8 @@ impl Relay {
     /// Sends facts in their order. What the log refuses because of a fact in it is sent in halves, until that one is
     /// alone; then it is parked, and those behind it go on.
     async fn deliver(&mut self, facts: &[OutboxEvent]) -> Result<(), RelayError> {
-        let mut parts: Vec<Range<usize>> = vec![0..facts.len()];
+        // What is still to be sent, the next part last.
+        let mut parts: Vec<Range<usize>> = std::iter::once(0..facts.len()).collect();
         while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
             let Err(status) = self.send(&facts[part.clone()]).await? else {
                 continue;

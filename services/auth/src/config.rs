@@ -56,22 +56,24 @@ impl Config {
         );
         let clerk = clerk(settings, &mut problems);
         match (signing_secret, access_life, refresh_life) {
-            (Some(signing_secret), Some(access_life), Some(refresh_life)) if problems.is_empty() => Ok(Self {
-                refresh_secret: settings
-                    .secret("AUTH_REFRESH_TOKEN_SECRET")
-                    .unwrap_or_else(|| signing_secret.clone()),
-                signing_secret,
-                issuer: settings
-                    .text("AUTH_JWT_ISSUER")
-                    .filter(|issuer| !issuer.is_empty()),
-                audience: settings
-                    .text("AUTH_JWT_AUDIENCE")
-                    .filter(|audience| !audience.is_empty()),
-                access_life,
-                refresh_life,
-                registration_open: settings.text("REGISTRATION").as_deref() != Some("closed"),
-                clerk,
-            }),
+            (Some(signing_secret), Some(access_life), Some(refresh_life)) if problems.is_empty() => {
+                Ok(Self {
+                    refresh_secret: settings
+                        .secret("AUTH_REFRESH_TOKEN_SECRET")
+                        .unwrap_or_else(|| signing_secret.clone()),
+                    signing_secret,
+                    issuer: settings
+                        .text("AUTH_JWT_ISSUER")
+                        .filter(|issuer| !issuer.is_empty()),
+                    audience: settings
+                        .text("AUTH_JWT_AUDIENCE")
+                        .filter(|audience| !audience.is_empty()),
+                    access_life,
+                    refresh_life,
+                    registration_open: settings.text("REGISTRATION").as_deref() != Some("closed"),
+                    clerk,
+                })
+            }
             _ => Err(problems),
         }
     }

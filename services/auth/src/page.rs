@@ -20,15 +20,15 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// The page size of a request.
+    /// The page size of a request; more than the largest is the largest (AIP-158).
     ///
     /// # Errors
     /// What is wrong with it.
     pub(crate) fn size(wire: i32) -> Result<usize, Invalid> {
         match usize::try_from(wire) {
             Ok(0) => Ok(DEFAULT_SIZE),
-            Ok(size) if size <= LARGEST_SIZE => Ok(size),
-            Ok(_) | Err(_) => Err("must be between 1 and 1000"),
+            Ok(size) => Ok(size.min(LARGEST_SIZE)),
+            Err(_) => Err("must not be negative"),
         }
     }
 

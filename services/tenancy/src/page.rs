@@ -62,15 +62,15 @@ impl Place for SecretName {
     }
 }
 
-/// The page size of a request.
+/// The page size of a request; more than the largest is the largest (AIP-158).
 ///
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn size(wire: i32) -> Result<usize, Invalid> {
     match usize::try_from(wire) {
         Ok(0) => Ok(DEFAULT_SIZE),
-        Ok(size) if size <= LARGEST_SIZE => Ok(size),
-        Ok(_) | Err(_) => Err("must be between 1 and 1000"),
+        Ok(size) => Ok(size.min(LARGEST_SIZE)),
+        Err(_) => Err("must not be negative"),
     }
 }
 
@@ -145,10 +145,10 @@ mod tests {
     }
 
     #[test]
-    fn sizes_outside_of_the_range_are_refused() {
+    fn a_page_has_a_largest_size() {
         assert_eq!(size(0), Ok(50));
         assert_eq!(size(1000), Ok(1000));
-        assert!(size(1001).is_err());
+        assert_eq!(size(1001), Ok(1000));
         assert!(size(-1).is_err());
     }
 }

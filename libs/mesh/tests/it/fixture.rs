@@ -98,14 +98,24 @@ impl Fake {
     }
 
     pub(crate) fn last_seen(&self) -> Seen {
-        self.0.seen.lock().unwrap().last().expect("a call").clone()
+        self.0
+            .seen
+            .lock()
+            .expect("no handler panics with it")
+            .last()
+            .expect("a call")
+            .clone()
     }
 
     fn enter<T>(&self, request: &Request<T>) -> Result<Alive, Status> {
         let ctx = CallContext::of(request)?;
         let headers = request.metadata().as_ref().clone();
         let trace = causeway_telemetry::trace_id(&tracing::Span::current());
-        self.0.seen.lock().unwrap().push(Seen { ctx, headers, trace });
+        self.0
+            .seen
+            .lock()
+            .expect("no handler panics with it")
+            .push(Seen { ctx, headers, trace });
         self.0.alive.send_modify(|alive| *alive += 1);
         self.0.begun.send_modify(|begun| *begun += 1);
         Ok(Alive(Arc::clone(&self.0)))

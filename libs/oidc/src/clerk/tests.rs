@@ -172,7 +172,9 @@ async fn a_second_factor_is_one_that_was_passed() {
         assert_eq!(session.second_factor, passed, "{fva}");
     }
     assert_eq!(
-        world.refuses_claims(&world.with(json!({"fva": [true, true]}))).await,
+        world
+            .refuses_claims(&world.with(json!({"fva": [true, true]})))
+            .await,
         "claims"
     );
 }
@@ -217,7 +219,11 @@ async fn the_public_key_is_no_secret_to_sign_with() {
     world.accepts(&world.claims()).await;
     let pem = world.key.public_pem();
     let der = STANDARD
-        .decode(pem.lines().filter(|line| !line.starts_with('-')).collect::<String>())
+        .decode(
+            pem.lines()
+                .filter(|line| !line.starts_with('-'))
+                .collect::<String>(),
+        )
         .expect("base64");
     let jwk = world.key.jwk().to_string();
     for secret in [pem.as_bytes(), pem.trim().as_bytes(), &der, jwk.as_bytes(), b""] {
@@ -284,7 +290,9 @@ async fn key_ids_that_point_elsewhere_are_refused_before_any_look_up() {
         assert_eq!(world.refuses(&token).await, "header", "{kid}");
     }
     assert_eq!(
-        world.refuses(&world.forge(&json!({"alg": "RS256", "typ": "JWT"}))).await,
+        world
+            .refuses(&world.forge(&json!({"alg": "RS256", "typ": "JWT"})))
+            .await,
         "header"
     );
     assert_eq!(world.issuer.fetches(), 0);
@@ -360,10 +368,7 @@ async fn the_authorized_party_must_be_there_and_be_listed() {
         "claims"
     );
     let closed = world_with(|options| options.authorized_parties.clear()).await;
-    assert_eq!(
-        closed.refuses_claims(&closed.claims()).await,
-        "authorized_party"
-    );
+    assert_eq!(closed.refuses_claims(&closed.claims()).await, "authorized_party");
 }
 
 #[tokio::test]
@@ -389,7 +394,9 @@ async fn an_audience_is_demanded_once_it_is_configured() {
     }
     assert_eq!(world.refuses_claims(&world.claims()).await, "audience");
     assert_eq!(
-        world.refuses_claims(&world.with(json!({"aud": {"causeway": 1}}))).await,
+        world
+            .refuses_claims(&world.with(json!({"aud": {"causeway": 1}})))
+            .await,
         "claims"
     );
 }
@@ -422,7 +429,9 @@ async fn time_is_kept_to_five_seconds() {
             "{changes}"
         );
     }
-    world.accepts(&world.with(json!({"nbf": NOW + 5, "iat": NOW + 5}))).await;
+    world
+        .accepts(&world.with(json!({"nbf": NOW + 5, "iat": NOW + 5})))
+        .await;
     world.accepts(&world.without("nbf")).await;
     assert_eq!(world.refuses_claims(&world.without("exp")).await, "claims");
 }
@@ -527,7 +536,14 @@ async fn a_signature_over_something_else_is_refused() {
 #[tokio::test]
 async fn a_token_of_another_kind_is_refused() {
     let world = world().await;
-    for typ in ["at+jwt", "svc+jwt", "mfa+jwt", "application/at+jwt", "dpop+jwt", ""] {
+    for typ in [
+        "at+jwt",
+        "svc+jwt",
+        "mfa+jwt",
+        "application/at+jwt",
+        "dpop+jwt",
+        "",
+    ] {
         let token = world.forge(&json!({"alg": "RS256", "typ": typ, "kid": "ins_1"}));
         assert_eq!(world.refuses(&token).await, "kind", "{typ}");
     }

@@ -127,8 +127,6 @@ struct Numbers {
 
 impl Numbers {
     fn of(key: &CoreJsonWebKey) -> Option<Self> {
-        serde_json::to_value(key)
-            .and_then(serde_json::from_value)
-            .ok()
+        serde_json::to_value(key).and_then(serde_json::from_value).ok()
     }
 }

@@ -230,10 +230,7 @@ async fn an_answer_that_is_no_key_set_keeps_the_old_keys() {
             json!({"keys": [key("b").jwk()], "x": "x".repeat(1 << 20)}).to_string(),
         ),
         (StatusCode::FOUND, json!({"keys": [key("b").jwk()]}).to_string()),
-        (
-            StatusCode::CREATED,
-            json!({"keys": [key("b").jwk()]}).to_string(),
-        ),
+        (StatusCode::CREATED, json!({"keys": [key("b").jwk()]}).to_string()),
         (StatusCode::NOT_FOUND, String::new()),
     ];
     world.issuer.publish(&[&old]);
@@ -244,11 +241,7 @@ async fn an_answer_that_is_no_key_set_keeps_the_old_keys() {
         let before = world.issuer.fetches();
         world.keys.refresh().await;
         assert_eq!(world.issuer.fetches(), before + 1, "redirects are not followed");
-        assert!(
-            world.has("a").await,
-            "{status} {}",
-            &body[..body.len().min(80)]
-        );
+        assert!(world.has("a").await, "{status} {}", &body[..body.len().min(80)]);
     }
 }
 
@@ -274,7 +267,10 @@ async fn only_rsa_keys_for_signatures_count() {
         with("long", json!({"n": "_".repeat(1400)})),
         with("three", json!({"e": "Aw"})),
         with("even", json!({"e": "AQAA"})),
-        with("padded", json!({"n": format!("{}=", good["n"].as_str().expect("text"))})),
+        with(
+            "padded",
+            json!({"n": format!("{}=", good["n"].as_str().expect("text"))}),
+        ),
         with("rs512", json!({"alg": "RS512"})),
         with("ps256", json!({"alg": "PS256"})),
         with("oaep", json!({"alg": "RSA-OAEP"})),

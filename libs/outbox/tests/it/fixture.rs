@@ -63,7 +63,7 @@ impl Default for FakeLog {
 impl FakeLog {
     /// Says what to do from now on, by the targets of a batch.
     pub(crate) fn on_batch(&self, rule: impl Fn(&[String]) -> Does + Send + 'static) {
-        *self.0.rule.lock().unwrap() = Box::new(rule);
+        *self.0.rule.lock().expect("no rule panics") = Box::new(rule);
     }
 
     /// Refuses whatever holds the fact about `target`.
@@ -133,7 +133,7 @@ impl AuditService for FakeLog {
         let events = request.into_inner().events;
         let events: Vec<wire::Event> = events.into_iter().filter_map(|row| row.event).collect();
         let targets: Vec<String> = events.iter().map(|event| event.target_id.clone()).collect();
-        let does = (self.0.rule.lock().unwrap())(&targets);
+        let does = (self.0.rule.lock().expect("no rule panics"))(&targets);
         self.0
             .state
             .send_modify(|state| state.batches.push(targets.len()));

@@ -64,15 +64,13 @@ impl World {
             );
         }
         if let Some(test) = &self.test {
-            let ids: Vec<String> = facts.iter().map(|fact| format!("'{}'", fact.id)).collect();
-            let all = "SELECT count(*) FROM facts.outbox WHERE parked_at IS NOT NULL";
-            let these = format!(
-                "{all} AND parked_because LIKE '{because}%' AND id IN ({})",
-                ids.join(", ")
-            );
-            let count = facts.len();
+            let ids: Vec<String> = facts.iter().map(|fact| fact.id.to_string()).collect();
+            let ids = ids.join(",");
+            let parked =
+                "SELECT coalesce(string_agg(id::text, ',' ORDER BY position), '') FROM facts.outbox WHERE";
             test.admin(&format!(
-                "DO $$ BEGIN ASSERT ({all}) = {count}; ASSERT ({these}) = {count}; END $$"
+                "DO $$ BEGIN ASSERT ({parked} parked_at IS NOT NULL) = '{ids}'; \
+                 ASSERT ({parked} parked_because LIKE '{because}%') = '{ids}'; END $$"
             ))
             .await;
         }

@@ -25,7 +25,9 @@ impl Provider {
 
     /// The provider of that word.
     pub(crate) fn parse(word: &str) -> Option<Self> {
-        [Self::Clerk].into_iter().find(|provider| provider.as_str() == word)
+        [Self::Clerk]
+            .into_iter()
+            .find(|provider| provider.as_str() == word)
     }
 }
 

@@ -45,7 +45,10 @@ pub(crate) fn run(command: &Command, sources: Result<Sources, Vec<Problem>>) -> 
                 Err(anyhow::anyhow!("there is no setting {name}; `causeway config example` lists all").into())
             }
         },
-        Command::Example { output, markdown: page } => {
+        Command::Example {
+            output,
+            markdown: page,
+        } => {
             let text = if *page { markdown() } else { example() };
             if output.as_os_str() == "-" {
                 print!("{text}");

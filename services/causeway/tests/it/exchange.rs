@@ -75,7 +75,10 @@ async fn a_session_of_clerk_becomes_one_of_ours() {
     let principal = whoami(&client).await;
     assert_eq!(principal["workspace_id"], session["workspace_id"]);
     assert_eq!(principal["roles"], json!(["owner"]));
-    let log = client.get("/v1/audit/events?action=session.opened").await.json(200);
+    let log = client
+        .get("/v1/audit/events?action=session.opened")
+        .await
+        .json(200);
     let event = &log["entries"][0]["event"];
     assert_eq!(
         (&event["actor_id"], &event["details"]["method"]),
@@ -149,10 +152,7 @@ async fn whatever_is_wrong_with_a_token_looks_the_same() {
     let pending = world.exchange(&with("sts", json!("pending")), json!({})).await;
     assert_eq!(pending.reason(403), "SESSION_PENDING");
     let twice = world
-        .exchange(
-            &world.token("user_1"),
-            json!({"token": world.token("user_1")}),
-        )
+        .exchange(&world.token("user_1"), json!({"token": world.token("user_1")}))
         .await;
     assert_eq!(twice.reason(400), "SEVERAL_CREDENTIALS");
     world.mesh.end().await;
@@ -163,7 +163,11 @@ async fn without_clerk_the_exchange_is_off_and_says_so() {
     let sample = "https://regular-mosquito-10.clerk.accounts.dev/.well-known/jwks.json";
     for settings in [&[][..], &[("CLERK_JWKS_URL", sample)]] {
         let mesh = Mesh::with(settings).await;
-        let answer = mesh.anonymous().bearer("a.b.c").post("/auth/exchange", json!({})).await;
+        let answer = mesh
+            .anonymous()
+            .bearer("a.b.c")
+            .post("/auth/exchange", json!({}))
+            .await;
         assert_eq!(answer.reason(503), "EXCHANGE_DISABLED");
         mesh.account("local").await;
         mesh.end().await;
@@ -197,7 +201,11 @@ async fn while_clerk_is_down_nobody_is_called_a_liar_and_everybody_else_works() 
 async fn a_repeat_gets_the_answer_of_its_own_token_alone() {
     let world = World::start().await;
     let exchange = async |token: &str| {
-        let client = world.mesh.anonymous().header("idempotency-key", "k").bearer(token);
+        let client = world
+            .mesh
+            .anonymous()
+            .header("idempotency-key", "k")
+            .bearer(token);
         let answer = client.post("/auth/exchange", json!({})).await;
         let session = answer.json(200);
         let client = world.mesh.anonymous().bearer(&text(&session, "access_token"));

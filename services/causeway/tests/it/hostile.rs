@@ -284,19 +284,31 @@ async fn bodies_with_two_readings_are_refused() {
         (r#"{"name":NaN}"#, "body"),
         (r#"{"name":"\ud800"}"#, "body"),
         (deep.as_str(), "body"),
-        (r#"{"expires_at":null,"name":"a","expiresAt":"2030-01-01T00:00:00Z"}"#, "expires_at"),
+        (
+            r#"{"expires_at":null,"name":"a","expiresAt":"2030-01-01T00:00:00Z"}"#,
+            "expires_at",
+        ),
     ] {
         let answer = account.client.send("POST", "/v1/tokens", body, json).await;
         let start: String = body.chars().take(60).collect();
         assert_eq!(answer.json(400)["violations"][0]["field"], field, "{start}");
     }
     let named = r#"{"name":"a"}"#;
-    for kind in ["application/json; charset=utf-16", "application/jsonx", "text/json", "application/json, text/plain"] {
+    for kind in [
+        "application/json; charset=utf-16",
+        "application/jsonx",
+        "text/json",
+        "application/json, text/plain",
+    ] {
         let answer = account.client.send("POST", "/v1/tokens", named, Some(kind)).await;
         assert_eq!(answer.reason(415), "UNSUPPORTED_MEDIA_TYPE", "{kind}");
     }
     for (name, value) in [("content-encoding", "gzip"), ("content-type", "text/plain")] {
-        let answer = account.client.header(name, value).send("POST", "/v1/tokens", named, json).await;
+        let answer = account
+            .client
+            .header(name, value)
+            .send("POST", "/v1/tokens", named, json)
+            .await;
         assert_eq!(answer.reason(415), "UNSUPPORTED_MEDIA_TYPE", "{name}");
     }
     let tokens = account.client.get("/v1/tokens").await.json(200);
@@ -316,7 +328,11 @@ async fn a_refusal_repeats_no_value_and_is_never_long() {
     ] {
         let answer = account.client.post("/v1/tokens", body).await;
         answer.json(400);
-        assert!(!answer.body.contains("hunter2") && answer.body.len() < 16 * 1024, "{}", answer.body.len());
+        assert!(
+            !answer.body.contains("hunter2") && answer.body.len() < 16 * 1024,
+            "{}",
+            answer.body.len()
+        );
     }
     mesh.end().await;
 }
@@ -337,14 +353,25 @@ async fn grpc_comes_by_post_plain_and_in_protobuf() {
         let answer = compressed.send("POST", path, message, Some(kind)).await;
         assert_eq!(answer.header("grpc-status"), "12", "{answer:?}");
         assert_eq!(answer.header("grpc-accept-encoding"), "identity");
-        let flagged = account.client.send("POST", path, "\x01\0\0\0\x03\x0a\x01a", Some(kind)).await;
+        let flagged = account
+            .client
+            .send("POST", path, "\x01\0\0\0\x03\x0a\x01a", Some(kind))
+            .await;
         assert_eq!(flagged.header("grpc-status"), "3", "{flagged:?}");
-        for nowhere in ["/v1/tokens", "/causeway.auth.v1.AuthService/Nope", "/causeway.auth.v1.AuthService/AuthenticateToken"] {
+        for nowhere in [
+            "/v1/tokens",
+            "/causeway.auth.v1.AuthService/Nope",
+            "/causeway.auth.v1.AuthService/AuthenticateToken",
+        ] {
             let answer = account.client.send("POST", nowhere, message, Some(kind)).await;
             assert_eq!(answer.header("grpc-status"), "12", "{nowhere}");
         }
     }
-    for kind in ["application/grpc+json", "application/grpc-web+json", "application/grpcfoo"] {
+    for kind in [
+        "application/grpc+json",
+        "application/grpc-web+json",
+        "application/grpcfoo",
+    ] {
         let answer = account.client.send("POST", path, message, Some(kind)).await;
         assert_eq!(answer.reason(415), "UNSUPPORTED_MEDIA_TYPE", "{kind}");
     }
@@ -354,7 +381,10 @@ async fn grpc_comes_by_post_plain_and_in_protobuf() {
     let kind = Some("application/grpc-web-text; charset=utf-8");
     let answer = account.client.send("POST", path, "AAAAAAMKAWE=", kind).await;
     assert_eq!(answer.header("content-type"), "application/grpc-web-text+proto");
-    assert!(answer.body.starts_with("AAAA") && answer.body.is_ascii(), "{answer:?}");
+    assert!(
+        answer.body.starts_with("AAAA") && answer.body.is_ascii(),
+        "{answer:?}"
+    );
     mesh.end().await;
 }
 
@@ -373,7 +403,11 @@ async fn a_foreign_page_cannot_end_a_session() {
     let mesh = Mesh::start().await;
     // SameSite holds the cookie back, so none is there; the answer would end it all the same.
     let page = mesh.anonymous().header("origin", "http://evil.example");
-    for kind in [None, Some("text/plain"), Some("application/x-www-form-urlencoded")] {
+    for kind in [
+        None,
+        Some("text/plain"),
+        Some("application/x-www-form-urlencoded"),
+    ] {
         let answer = page.send("POST", "/auth/logout", "", kind).await;
         assert_eq!(answer.reason(403), "CROSS_SITE_REQUEST");
         assert_eq!(answer.header("set-cookie"), "");

@@ -50,7 +50,11 @@ async fn secrets_lie_under_a_key_in_kms_and_are_read_on_while_it_is_away() {
     warm.client.put("/v1/secrets/s", secret.clone()).await.json(200);
 
     moto.stop().await;
-    let shown = warm.client.post("/v1/secrets/s/reveal", json!({})).await.json(200);
+    let shown = warm
+        .client
+        .post("/v1/secrets/s/reveal", json!({}))
+        .await
+        .json(200);
     assert_eq!(shown["value"], "v1");
     let refused = cold.client.put("/v1/secrets/s", secret).await;
     assert!(!refused.header("retry-after").is_empty(), "{}", refused.body);

@@ -126,7 +126,11 @@ async fn a_key_on_a_read_means_nothing() {
         events.json(200)["entries"].as_array().map(Vec::len)
     };
     let before = count().await;
-    account.client.post("/v1/tokens", json!({"name": "a"})).await.json(200);
+    account
+        .client
+        .post("/v1/tokens", json!({"name": "a"}))
+        .await
+        .json(200);
     assert!(count().await > before);
     mesh.end().await;
 }
@@ -140,9 +144,16 @@ async fn every_look_at_a_secret_is_a_look_of_its_own() {
     let keyed = account.client.header("idempotency-key", "k");
     for _ in 0..2 {
         let shown = keyed.post("/v1/secrets/s/reveal", json!({})).await;
-        assert_eq!((shown.status.as_u16(), shown.header("idempotency-replayed")), (200, ""));
+        assert_eq!(
+            (shown.status.as_u16(), shown.header("idempotency-replayed")),
+            (200, "")
+        );
     }
-    let events = account.client.get("/v1/audit/events?action=secret.revealed").await.json(200);
+    let events = account
+        .client
+        .get("/v1/audit/events?action=secret.revealed")
+        .await
+        .json(200);
     assert_eq!(events["entries"].as_array().map(Vec::len), Some(2), "{events}");
     account.client.delete("/v1/secrets/s").await.json(200);
     assert_eq!(keyed.post("/v1/secrets/s/reveal", json!({})).await.status, 404);
@@ -165,7 +176,9 @@ async fn a_client_that_goes_away_finds_its_answer_later() {
     drop(stream);
     let keyed = account.client.header("idempotency-key", "k");
     let answer = loop {
-        let answer = keyed.send("POST", "/v1/tokens", body, Some("application/json")).await;
+        let answer = keyed
+            .send("POST", "/v1/tokens", body, Some("application/json"))
+            .await;
         if answer.status != 409 {
             break answer;
         }

@@ -201,7 +201,7 @@ async fn in_an_outage_of_kms_a_warm_process_reads_on_and_a_cold_one_asks_for_pat
     assert_eq!(reveal(&warm, &owner).await.expect("shown"), "sk-1");
     put(&warm, &owner, "sk-2").await.expect("also written");
     assert_eq!(reveal(&warm, &owner).await.expect("shown"), "sk-2");
-    let refused = reveal(&cold, &owner).await.err().expect("refused").to_api();
+    let refused = reveal(&cold, &owner).await.expect_err("refused").to_api();
     assert_eq!(refused.reason, "KEY_UNAVAILABLE");
     assert!(refused.retry_after.is_some());
 }

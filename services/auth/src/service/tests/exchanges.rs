@@ -93,7 +93,9 @@ async fn a_person_is_who_the_issuer_says_and_never_an_address() {
     world.knows("elsewhere", elsewhere);
     let mut people = vec![local.user.to_string()];
     for token in ["one", "two", "elsewhere"] {
-        people.push(subject(&world.exchange(token, "", false).await.expect("exchanged")));
+        people.push(subject(
+            &world.exchange(token, "", false).await.expect("exchanged"),
+        ));
     }
     let distinct: std::collections::BTreeSet<_> = people.iter().collect();
     assert_eq!(distinct.len(), 4);
@@ -148,7 +150,10 @@ async fn a_workspace_may_be_named_and_must_be_ones_own() {
         reason(world.exchange("one", &foreign.to_string(), false).await),
         "WORKSPACE_NOT_FOUND"
     );
-    assert_eq!(reason(world.exchange("one", "x", false).await), "INVALID_ARGUMENT");
+    assert_eq!(
+        reason(world.exchange("one", "x", false).await),
+        "INVALID_ARGUMENT"
+    );
     world.leave(user);
     assert_eq!(
         reason(world.exchange("one", "", false).await),
@@ -168,10 +173,7 @@ async fn a_refresh_token_goes_on_as_after_a_login() {
         .refresh(&anonymous("Refresh", 60), &token)
         .await
         .expect("refreshed");
-    assert_eq!(
-        (next.session, next.workspace),
-        (first.session, first.workspace)
-    );
+    assert_eq!((next.session, next.workspace), (first.session, first.workspace));
 }
 
 /// EXC-06: what outlives the provider's token is given for it once.
