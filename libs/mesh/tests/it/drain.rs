@@ -226,7 +226,7 @@ async fn a_request_that_hangs_does_not_outlive_the_grace_period() {
         }
     );
     assert!(
-        started.elapsed() < Duration::from_millis(1500),
+        started.elapsed() < Duration::from_secs(3),
         "{:?}",
         started.elapsed()
     );

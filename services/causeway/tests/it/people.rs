@@ -130,7 +130,7 @@ async fn settings_change_by_what_the_body_has() {
     let wrong = patch(&ada.client, "/v1/settings", json!({"rate_tier": "gold"}))
         .await
         .json(400);
-    assert_eq!(wrong["violations"][0]["field"], "settings.rate_tier");
+    assert_eq!(wrong["violations"][0]["field"], "rate_tier");
     mesh.end().await;
 }
 

@@ -177,7 +177,7 @@ async fn all_that_is_wrong_is_told_at_once() {
         ["value"]
     );
     assert_eq!(
-        fields(world.list_secrets(1001, "?").await),
+        fields(world.list_secrets(-1, "?").await),
         ["page_size", "page_token"]
     );
     assert_eq!(

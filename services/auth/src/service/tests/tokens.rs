@@ -213,7 +213,7 @@ async fn lists_come_in_pages() {
         token = next;
     }
     assert_eq!(sizes, [2, 2, 1]);
-    for (size, token) in [(-1, ""), (1001, ""), (0, "???")] {
+    for (size, token) in [(-1, ""), (0, "???")] {
         let answer = world
             .service
             .list_tokens(&call("ListTokens", owner.clone(), 0), size, token)
