@@ -11,7 +11,6 @@ use causeway_testkit::TestDb;
 use http::{Request, header};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -98,6 +97,8 @@ fn terminate(child: &Child) {
 pub(crate) struct Whole {
     pub(crate) base: String,
     pub(crate) child: Child,
+    /// A file and not a pipe: a pipe that nobody reads fills up, and the process waits for ever.
+    log: tempfile::NamedTempFile,
 }
 
 impl Whole {
@@ -111,12 +112,13 @@ impl Whole {
         environment.extend_from_slice(more);
         let mut arguments = arguments.to_vec();
         arguments.push("serve");
+        let log = tempfile::NamedTempFile::new().unwrap();
         let child = program(&arguments, &environment)
-            .stderr(Stdio::piped())
+            .stderr(log.reopen().unwrap())
             .spawn()
             .expect("it starts");
         let base = format!("http://127.0.0.1:{port}");
-        let mut whole = Self { base, child };
+        let mut whole = Self { base, child, log };
         tokio::select! {
             () = wait_for(&whole.base, "/ready", 200) => {}
             ended = whole.child.wait() => panic!("it ended: {ended:?}: {}", whole.log().await),
@@ -124,16 +126,11 @@ impl Whole {
         whole
     }
 
-    /// What it wrote, until it ends.
+    /// What it wrote, once it has ended.
     pub(crate) async fn log(&mut self) -> String {
-        let mut text = Vec::new();
-        self.child
-            .stderr
-            .take()
-            .expect("piped")
-            .read_to_end(&mut text)
-            .await
-            .unwrap();
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        assert!(ended.is_ok(), "it ends");
+        let text = std::fs::read(self.log.path()).unwrap();
         let text = String::from_utf8_lossy(&text).into_owned();
         crate::logs::keep(&text);
         text
