@@ -20,7 +20,7 @@ pub struct Method {
     pub rule: Rule,
     /// The kinds of caller that may use it.
     pub callers: &'static [CallerKind],
-    /// Whether a person needs a second factor where the workspace asks for one.
+    /// Whether a person needs a second factor where the workspace asks for one. Declared only: nothing asks yet.
     pub mfa: bool,
     /// The audit action it leaves, if any.
     pub audited: Option<&'static str>,
