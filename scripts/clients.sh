@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The independent clients in tests/clients:
 #   scripts/clients.sh install      their pinned dependencies, into target/clients
-#   scripts/clients.sh run NAME     one of openai_sdk, grpcio_story, connect_web, buf_curl, against CAUSEWAY_URL;
-#                                   or moto, a stand-in for AWS that says on which free port it listens
+#   scripts/clients.sh run NAME     one of openai_sdk, oauth_story, grpcio_story, connect_web, buf_curl, against CAUSEWAY_URL;
+#                                   authenticator, an app for second factors; or moto, a stand-in for AWS that says
+#                                   on which free port it listens
 #
 # `run` exits 69 when the clients are not installed, so that a test can tell that from a failure.
 set -euo pipefail
@@ -53,12 +54,16 @@ run() {
         installed moto
         exec "$home/moto/bin/moto_server" -H 127.0.0.1 -p 0
     fi
+    if [[ $1 == authenticator ]]; then
+        installed python
+        PYTHONDONTWRITEBYTECODE=1 exec "$home/python/bin/python" "$from/$1.py"
+    fi
     installed python connect_web
     # The gateway under test is on this machine; no proxy stands between.
     export PYTHONDONTWRITEBYTECODE=1 NO_PROXY="${NO_PROXY:+$NO_PROXY,}127.0.0.1,localhost,::1"
     export no_proxy=$NO_PROXY
     case $1 in
-        openai_sdk | grpcio_story) exec "$home/python/bin/python" "$from/$1.py" ;;
+        openai_sdk | oauth_story | grpcio_story) exec "$home/python/bin/python" "$from/$1.py" ;;
         connect_web) cd "$home/connect_web" && exec node run.mjs ;;
         buf_curl) exec "$from/buf_curl.sh" ;;
         *) die "no client is called $1" ;;

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Runs a command with a throwaway PostgreSQL and Redis beside it:
+# Runs a command with a throwaway PostgreSQL, a PgBouncer in front of it, and Redis beside it:
 #
 #     scripts/services.sh run cargo nextest run --workspace
 #
-# Both listen on free ports of 127.0.0.1, keep their files in a temporary directory, and are gone afterwards, however
-# the command ends. The command finds them by CAUSEWAY_TEST_DATABASE_URL (a superuser) and CAUSEWAY_TEST_REDIS_URL and
-# its exit code is passed on. What is not installed is installed, by apt-get or brew. A URL that is set already is used
-# as it is, and nothing is started for it.
+# All listen on free ports of 127.0.0.1, keep their files in a temporary directory, and are gone afterwards, however
+# the command ends. The command finds them by CAUSEWAY_TEST_DATABASE_URL (a superuser), CAUSEWAY_TEST_PGBOUNCER (host and
+# port, and CAUSEWAY_TEST_PGBOUNCER_VERSION) and CAUSEWAY_TEST_REDIS_URL, and its exit code is passed on. What is not
+# installed is installed, by apt-get or brew. A URL that is set already is used as it is, and nothing is started for it;
+# PgBouncer is started only for a PostgreSQL of ours.
 set -euo pipefail
 
 say() { printf 'services: %s\n' "$*" >&2; }
@@ -17,6 +18,7 @@ fail() {
 
 dir=
 redis_pid=
+pgbouncer_pid=
 command_pid=
 postgres_bin=
 
@@ -119,18 +121,76 @@ start_postgres() {
         || { cat "$dir/initdb.log" >&2; fail "initdb did not work"; }
     local attempt port options
     options="-c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=400"
-    options="$options -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c lc_messages=C"
+    options="$options -c lc_messages=C"
+    # What is thrown away need not survive a power cut, unless it is what a commit costs that is measured.
+    [ -n "${CAUSEWAY_SERVICES_DURABLE:-}" ] || options="$options -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
     make_certificate
     for attempt in 1 2 3 4 5; do
         port=$(random_port)
         if as_postgres "$postgres_bin/pg_ctl" -D "$dir/postgres" -w -t 60 -l "$dir/postgres.log" -o "$options -c port=$port" start >/dev/null 2>&1; then
             export CAUSEWAY_TEST_DATABASE_URL="postgresql://postgres@127.0.0.1:$port/postgres"
+            start_pgbouncer "$port"
             return 0
         fi
         say "PostgreSQL did not start on port $port, attempt $attempt"
     done
     cat "$dir/postgres.log" >&2
     fail "PostgreSQL did not start"
+}
+
+# Whether version $1, such as 1.18.0, is at least $2.
+at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -t . -k 1,1n -k 2,2n | head -n 1)" = "$2" ]; }
+
+# Root is told the number of a process that starts another one, so it is the file that counts.
+stop_pgbouncer() {
+    [ -n "$pgbouncer_pid" ] || return 0
+    kill "$(cat "$dir/pgbouncer/pid" 2>/dev/null || echo "$pgbouncer_pid")" 2>/dev/null || true
+    wait "$pgbouncer_pid" 2>/dev/null || true
+    pgbouncer_pid=
+}
+
+# In transaction mode, with fewer connections to the server than clients: each transaction gets another one. It refuses
+# to run as root, like the server.
+start_pgbouncer() {
+    local server=$1 program version attempt port waited prepared=
+    command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || install pgbouncer pgbouncer
+    program=$(command -v pgbouncer || echo /usr/sbin/pgbouncer)
+    version=$("$program" --version | sed -n 's/^PgBouncer \([0-9.]*\).*/\1/p')
+    ! at_least "$version" 1.21 || prepared='max_prepared_statements = 100'
+    printf '"causeway_test_service" ""\n"causeway_test_owner" ""\n' >"$dir/pgbouncer/users.txt"
+    for attempt in 1 2 3 4 5; do
+        port=$(random_port)
+        cat >"$dir/pgbouncer/pgbouncer.ini" <<EOF
+[databases]
+* = host=127.0.0.1 port=$server
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = $port
+unix_socket_dir =
+auth_type = trust
+auth_file = $dir/pgbouncer/users.txt
+pool_mode = transaction
+default_pool_size = 2
+max_client_conn = 300
+logfile = $dir/pgbouncer/pgbouncer.log
+pidfile = $dir/pgbouncer/pid
+$prepared
+EOF
+        as_postgres "$program" -q "$dir/pgbouncer/pgbouncer.ini" >/dev/null 2>&1 </dev/null &
+        pgbouncer_pid=$!
+        for waited in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+            if grep -q "listening on 127.0.0.1:$port" "$dir/pgbouncer/pgbouncer.log" 2>/dev/null; then
+                export CAUSEWAY_TEST_PGBOUNCER="127.0.0.1:$port" CAUSEWAY_TEST_PGBOUNCER_VERSION="$version"
+                return 0
+            fi
+            kill -0 "$pgbouncer_pid" 2>/dev/null || break
+            sleep "0.$((waited < 5 ? 1 : 3))"
+        done
+        say "PgBouncer did not start on port $port, attempt $attempt"
+        stop_pgbouncer
+    done
+    cat "$dir/pgbouncer/pgbouncer.log" >&2
+    fail "PgBouncer did not start"
 }
 
 start_redis() {
@@ -164,6 +224,7 @@ stop() {
         kill "$redis_pid" 2>/dev/null || true
         wait "$redis_pid" 2>/dev/null || true
     fi
+    stop_pgbouncer
     if [ -n "$postgres_bin" ] && [ -e "$dir/postgres/postmaster.pid" ]; then
         as_postgres "$postgres_bin/pg_ctl" -D "$dir/postgres" -m immediate -w stop >/dev/null 2>&1 || true
     fi
@@ -184,10 +245,10 @@ run() {
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
     dir=$(mktemp -d "${TMPDIR:-/tmp}/causeway-services.XXXXXX")
-    mkdir "$dir/redis"
+    mkdir "$dir/redis" "$dir/pgbouncer"
     if [ "$(id -u)" -eq 0 ]; then
         find_postgres || [ -n "${CAUSEWAY_TEST_DATABASE_URL:-}" ] || install postgresql postgresql@17
-        ! id postgres >/dev/null 2>&1 || chown postgres "$dir"
+        ! id postgres >/dev/null 2>&1 || chown postgres "$dir" "$dir/pgbouncer"
     fi
     [ -n "${CAUSEWAY_TEST_DATABASE_URL:-}" ] || start_postgres
     [ -n "${CAUSEWAY_TEST_REDIS_URL:-}" ] || start_redis

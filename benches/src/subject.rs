@@ -195,7 +195,10 @@ impl Person {
             roles: vec![Role::Owner.as_str().to_owned()],
             scope: String::new(),
             mfa: true,
+            mfa_required: false,
+            mfa_enrolled: false,
             act: None,
+            client_id: None,
         };
         AccessTokenKey::new(&SecretString::from(secrets.signing.as_str()), None, None)
             .sign(&claims)

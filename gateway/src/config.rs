@@ -1,10 +1,14 @@
 //! What the gateway is told.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use causeway_context::RateTier;
 use causeway_settings::{Problem, Settings, Tier};
 use http::HeaderValue;
 use ipnet::IpNet;
+
+use crate::door::tasks::TaskRules;
 
 /// The gateway's part of the settings.
 #[derive(Debug, Clone)]
@@ -23,8 +27,14 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Requests a minute of one address; 0 is no limit.
     pub rate_per_address: u32,
-    /// Requests a minute of one workspace.
-    pub rate_tier: RateTier,
+    /// The rate tier of all workspaces, in place of their own.
+    pub rate_tier: Option<RateTier>,
+    /// The regions, if there are several.
+    pub regions: Option<Regions>,
+    /// Whether there is one workspace only (SINGLE_TENANT_MODE).
+    pub single_tenant: bool,
+    /// What task routes ask for.
+    pub tasks: TaskRules,
     /// From when on an answer is slow.
     pub slow_after: Duration,
     /// The refresh cookie.
@@ -48,29 +58,13 @@ pub struct CookieConfig {
     pub secure: bool,
 }
 
-/// How often a workspace may call (B-GW-17).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RateTier {
-    /// 600 requests a minute.
-    Free,
-    /// 6000 requests a minute.
-    Standard,
-    /// 60000 requests a minute.
-    Enterprise,
-    /// No limit: tier `test`.
-    Unlimited,
-}
-
-impl RateTier {
-    /// Requests a minute; nothing is no limit.
-    pub fn per_minute(self) -> Option<u32> {
-        match self {
-            Self::Free => Some(600),
-            Self::Standard => Some(6000),
-            Self::Enterprise => Some(60_000),
-            Self::Unlimited => None,
-        }
-    }
+/// The regions of the platform (B-GW-27).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Regions {
+    /// The one that this process serves.
+    pub own: String,
+    /// The public address of each; requests are sent to no other.
+    pub urls: BTreeMap<String, String>,
 }
 
 impl Config {
@@ -108,6 +102,9 @@ impl Config {
                 number(settings, "RATE_LIMIT_PER_MINUTE", 6000)
             },
             rate_tier: rate_tier(settings, &mut problems),
+            regions: regions(settings, &mut problems),
+            single_tenant: settings.flag("SINGLE_TENANT_MODE").unwrap_or(false),
+            tasks: TaskRules::from_settings(settings, &mut problems),
             slow_after: Duration::from_millis(number(settings, "SLOW_API_THRESHOLD_MS", 150)),
             cookie: CookieConfig {
                 name: settings
@@ -131,6 +128,11 @@ impl Config {
         } else {
             Err(problems)
         }
+    }
+
+    /// Whether the door has to know anything of a tenant.
+    pub(crate) fn asks_for_tenants(&self) -> bool {
+        self.rate_tier.is_none() || self.regions.is_some()
     }
 }
 
@@ -170,21 +172,36 @@ fn policy(settings: &Settings, problems: &mut Vec<Problem>) -> Option<HeaderValu
     }
 }
 
-fn rate_tier(settings: &Settings, problems: &mut Vec<Problem>) -> RateTier {
+/// The tier of all workspaces, if they have one: none is limited in tier `test` (C-14).
+fn rate_tier(settings: &Settings, problems: &mut Vec<Problem>) -> Option<RateTier> {
     if settings.tier() == Tier::Test {
-        return RateTier::Unlimited;
+        return Some(RateTier::Unlimited);
     }
-    match settings.text("RATE_LIMIT_TIER").as_deref() {
-        None | Some("standard") => RateTier::Standard,
-        Some("free") => RateTier::Free,
-        Some("enterprise") => RateTier::Enterprise,
-        Some("unlimited") => RateTier::Unlimited,
-        Some(_) => {
-            problems.push(problem(
-                "RATE_LIMIT_TIER",
-                "must be free, standard, enterprise or unlimited",
-            ));
-            RateTier::Standard
+    let tier = RateTier::parse(&settings.text("RATE_LIMIT_TIER")?);
+    tier.map_err(|wrong| problems.push(problem("RATE_LIMIT_TIER", wrong)))
+        .ok()
+}
+
+/// Nothing unless the platform has several regions.
+fn regions(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Regions> {
+    const NAME: &str = "REGION_URLS";
+    let mut urls = BTreeMap::new();
+    for entry in settings.list(NAME) {
+        let Some((region, url)) = entry.split_once('=') else {
+            problems.push(problem(NAME, "every entry must be region=https://host"));
+            continue;
+        };
+        // Clients follow with their credential.
+        if settings.tier().is_production() && !url.starts_with("https://") {
+            problems.push(problem(NAME, "must hold https addresses only in production"));
+        }
+        if urls.insert(region.to_owned(), url.to_owned()).is_some() {
+            problems.push(problem(NAME, "names a region twice"));
         }
     }
+    let regions = Regions {
+        own: settings.text("KAIREON_REGION")?,
+        urls,
+    };
+    (settings.flag("MULTI_REGION_ENABLED") == Some(true)).then_some(regions)
 }

@@ -171,6 +171,9 @@ impl Forward {
             caller: self.origin.caller.clone(),
             request_id: self.origin.request_id.clone(),
         });
+        if let Some(remote) = self.origin.remote.clone() {
+            request.extensions_mut().insert(remote);
+        }
         self.gateway
             .mesh
             .to(self.method.owner)

@@ -12,22 +12,25 @@ mod refusal;
 mod rest;
 mod rpc;
 mod target;
+mod tenants;
 #[cfg(test)]
 mod tests;
 mod wire;
 
-pub use config::{Config, RateTier};
+pub use config::{Config, Regions};
+pub use door::tasks::{AuthMode, TaskRules};
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use causeway_crypto::AccessTokenKey;
-use causeway_mesh::Mesh;
+use causeway_mesh::{Background, Mesh};
 use tokio_util::task::TaskTracker;
 
-use crate::door::{authenticate, idempotency, rate};
+use crate::door::{authenticate, idempotency, machine, rate, revoked};
 use crate::target::Targets;
+use crate::tenants::Tenants;
 
 /// What every layer and surface shares.
 pub(crate) struct Gateway {
@@ -36,8 +39,11 @@ pub(crate) struct Gateway {
     access: AccessTokenKey,
     targets: Targets,
     credentials: authenticate::Cache,
+    machines: machine::Standings,
+    revoked: revoked::Revoked,
     addresses: rate::Limiter,
     workspaces: rate::Limiter,
+    tenants: Tenants,
     answers: idempotency::Answers,
     /// Calls that run to their end whether or not their client waits.
     calls: TaskTracker,
@@ -49,12 +55,22 @@ pub(crate) struct Gateway {
 ///
 /// The order of the layers is B-GW-2's with one difference, which `docs/decisions/0002` explains: an idempotent answer
 /// is replayed to a caller who is proven, never before.
-pub fn router(config: Config, mesh: Mesh, access: AccessTokenKey, health: tonic::service::Routes) -> Router {
+///
+/// The second part is what the gateway does beside: it asks for what was revoked.
+pub fn router(
+    config: Config,
+    mesh: Mesh,
+    access: AccessTokenKey,
+    health: tonic::service::Routes,
+) -> (Router, Background) {
     let gateway = Arc::new(Gateway {
         targets: Targets::from_method_table(),
         credentials: authenticate::Cache::new(),
+        machines: machine::Standings::default(),
+        revoked: revoked::Revoked::default(),
         addresses: rate::Limiter::new(),
         workspaces: rate::Limiter::new(),
+        tenants: Tenants::new(),
         answers: idempotency::Answers::new(),
         calls: TaskTracker::new(),
         health: health.prepare(),
@@ -62,14 +78,17 @@ pub fn router(config: Config, mesh: Mesh, access: AccessTokenKey, health: tonic:
         mesh,
         access,
     });
+    let watching = Arc::clone(&gateway);
+    let background: Background = Box::new(move |stop| Box::pin(revoked::watch(watching, stop)));
     let cors = door::cors::rules(&gateway.config);
     // The last layer added is the first that a request meets.
-    Router::new()
+    let router = Router::new()
         .fallback(target::dispatch)
         .with_state(Arc::clone(&gateway))
         .layer(from_fn_with_state(Arc::clone(&gateway), idempotency::layer))
         .layer(from_fn_with_state(Arc::clone(&gateway), door::authorize::layer))
         .layer(from_fn_with_state(Arc::clone(&gateway), rate::by_workspace))
+        .layer(from_fn_with_state(Arc::clone(&gateway), door::region::layer))
         .layer(from_fn_with_state(Arc::clone(&gateway), authenticate::layer))
         .layer(from_fn_with_state(Arc::clone(&gateway), rate::by_address))
         .layer(from_fn_with_state(Arc::clone(&gateway), door::route::layer))
@@ -81,5 +100,6 @@ pub fn router(config: Config, mesh: Mesh, access: AccessTokenKey, health: tonic:
             door::security_headers::layer,
         ))
         .layer(from_fn_with_state(Arc::clone(&gateway), door::panic::layer))
-        .layer(from_fn_with_state(gateway, door::observe::layer))
+        .layer(from_fn_with_state(gateway, door::observe::layer));
+    (router, background)
 }

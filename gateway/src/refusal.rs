@@ -11,6 +11,7 @@ use serde_json::json;
 use tonic::Status;
 
 use crate::door::observe;
+use crate::rest::oauth;
 use crate::wire::Wire;
 
 /// The shape of a surface's errors.
@@ -20,6 +21,8 @@ pub(crate) enum Form {
     Problem,
     /// OpenAI's error object.
     Openai,
+    /// OAuth's error object.
+    Oauth,
     /// gRPC and gRPC-web: the status is in the headers.
     Grpc(Wire),
 }
@@ -36,6 +39,7 @@ impl Form {
             Some(Wire::Foreign) => Self::Problem,
             Some(wire) => Self::Grpc(wire),
             None if OPENAI_PATHS.contains(&path) => Self::Openai,
+            None if oauth::is_spoken_at(path) => Self::Oauth,
             None => Self::Problem,
         }
     }
@@ -52,14 +56,13 @@ pub(crate) fn refuse(form: Form, request_id: &RequestId, error: ApiError) -> Res
     let code = error.code;
     let retry_after = error.retry_after;
     if let Form::Grpc(wire) = form {
-        let mut response = Status::from(error).into_http::<Body>();
-        if let Some(kind) = wire.media_type() {
-            response.headers_mut().insert(header::CONTENT_TYPE, kind);
-        }
-        return response;
+        return refuse_status(wire, error.into());
     }
     let mut response = if form == Form::Openai {
         (status, axum::Json(openai(&error, request_id))).into_response()
+    } else if form == Form::Oauth {
+        let (status, body, headers) = oauth::refusal(&error);
+        (status, headers, axum::Json(body)).into_response()
     } else {
         let mut response = (status, axum::Json(Problem::new(&error, request_id.as_str()))).into_response();
         let kind = HeaderValue::from_static("application/problem+json");
@@ -70,11 +73,20 @@ pub(crate) fn refuse(form: Form, request_id: &RequestId, error: ApiError) -> Res
     if let Some(delay) = retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(delay)));
     }
-    if code == Code::Unauthenticated {
+    if code == Code::Unauthenticated && form != Form::Oauth {
         headers.insert(
             header::WWW_AUTHENTICATE,
             HeaderValue::from_static(r#"Bearer realm="causeway""#),
         );
+    }
+    response
+}
+
+/// The same to a gRPC client.
+pub(crate) fn refuse_status(wire: Wire, status: Status) -> Response {
+    let mut response = status.into_http::<Body>();
+    if let Some(kind) = wire.media_type() {
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
     }
     response
 }

@@ -1,8 +1,11 @@
 //! REST, made from the method table: a request becomes the RPC's message, the answer becomes JSON or events.
 
+mod bytes;
 mod cookie;
 mod events;
+mod form;
 mod input;
+pub(crate) mod oauth;
 mod subject;
 
 use axum::body::Body;
@@ -61,10 +64,19 @@ async fn transcode(
     let (parts, body) = request.into_parts();
     let body = rpc::read(body).await?;
     let descriptor = rpc::message(method.input)?;
-    let mut json = input::assemble(&descriptor, route, &parameters, &parts, &body)?;
+    let spoken = oauth::is_spoken(method);
+    let mut json = if spoken && form::is_form(&parts.headers) {
+        form::read(&descriptor, &parts, &body)?
+    } else {
+        input::assemble(&descriptor, route, &parameters, &parts, &body)?
+    };
+    oauth::take(&parts, &mut json)?;
     let by_cookie = cookie::take(&gateway.config, method, &parts, &mut json)?;
     subject::take(&parts, &mut json)?;
     input::take_idempotency_key(&descriptor, &parts.headers, &mut json);
+    if bytes::is_body(method) {
+        return bytes::answer(&gateway.mesh, method, origin, &parts, &descriptor, json).await;
+    }
     let message = causeway_contracts::from_json(&descriptor, Value::Object(json))
         .map_err(|error| ApiError::invalid(error.path, error.reason))?;
     if method.server_streaming {
@@ -76,6 +88,10 @@ async fn transcode(
     let mut headers = HeaderMap::new();
     let mut json = picked(&answer, route.response_body)?;
     cookie::give(&gateway.config, method, by_cookie, &mut json, &mut headers);
+    if spoken {
+        oauth::trim(&mut json);
+        oauth::mark(&mut headers);
+    }
     let status = StatusCode::from_u16(method.success_status).unwrap_or(StatusCode::OK);
     Ok((status, headers, axum::Json(json)).into_response())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use causeway_context::{Caller, RequestId};
+use causeway_context::{Caller, Remote, RequestId};
 use causeway_contracts::{Method, descriptors};
 use causeway_errors::ApiError;
 use causeway_mesh::{Mesh, OnBehalf};
@@ -32,6 +32,8 @@ const MAX_MESSAGE_BYTES: usize = 64 << 20;
 pub(crate) struct Origin {
     pub(crate) caller: Caller,
     pub(crate) request_id: RequestId,
+    /// From where the request came.
+    pub(crate) remote: Option<Remote>,
 }
 
 impl Origin {
@@ -44,6 +46,7 @@ impl Origin {
                 .cloned()
                 .unwrap_or_else(Caller::anonymous),
             request_id: crate::door::observe::request_id(request),
+            remote: crate::door::strip::remote(request),
         }
     }
 }
@@ -72,6 +75,9 @@ pub(crate) async fn call(
         caller: origin.caller,
         request_id: origin.request_id,
     });
+    if let Some(remote) = origin.remote {
+        request.extensions_mut().insert(remote);
+    }
     let response = mesh.to(method.owner).oneshot(request).await.map_err(|error| {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
@@ -84,8 +90,10 @@ pub(crate) async fn call(
         return Err(error);
     }
     let output = message(method.output)?;
+    let (parts, body) = response.into_parts();
     Ok(Answers {
-        body: response.into_body(),
+        headers: parts.headers,
+        body,
         buffer: BytesMut::new(),
         output,
         ended: false,
@@ -112,6 +120,7 @@ pub(crate) async fn unary(
 
 /// The messages that a call is answered with.
 pub(crate) struct Answers {
+    headers: HeaderMap,
     body: tonic::body::Body,
     buffer: BytesMut,
     output: MessageDescriptor,
@@ -119,6 +128,11 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
+    /// What the service said ahead of the first message.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     fn decode(&mut self) -> Option<Result<DynamicMessage, ApiError>> {
         let length =
             usize::try_from(u32::from_be_bytes(self.buffer.get(1..PREFIX)?.try_into().ok()?)).ok()?;

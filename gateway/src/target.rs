@@ -273,5 +273,7 @@ pub(crate) async fn dispatch(State(gateway): State<Arc<Gateway>>, request: Reque
             rest::answer(&gateway, method, route, parameters, request).await
         }
         Target::Foreign(method, Dialect::OpenaiChat) => openai::chat(&gateway, method, request).await,
+        // OAuth is spoken on the RPC's own routes, never beside them.
+        Target::Foreign(_, Dialect::Oauth) => refuse_request(&request, ApiError::internal()),
     }
 }

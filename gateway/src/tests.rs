@@ -74,7 +74,7 @@ fn door(pairs: &[(&str, &str)]) -> Door {
     let access = AccessTokenKey::new(&secret, None, None);
     let health = tonic::service::Routes::default();
     Door {
-        router: router(config(pairs), mesh, access, health),
+        router: router(config(pairs), mesh, access, health).0,
         far,
         headers,
     }

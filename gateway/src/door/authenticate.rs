@@ -12,15 +12,16 @@ use axum::response::Response;
 use causeway_context::{Caller, UserId, WorkspaceId};
 use causeway_contracts::auth::v1::AuthenticateTokenRequest;
 use causeway_contracts::auth::v1::auth_service_client::AuthServiceClient;
-use causeway_contracts::{CallerKind, Role, Rule};
+use causeway_contracts::{CallerKind, Method, Role, Rule};
 use causeway_crypto::{AccessClaims, fits_jwt, token};
 use causeway_errors::{ApiError, Code};
 use chrono::Utc;
 use http::{HeaderMap, HeaderValue, Request, header};
 
+use super::{machine, revoked, tasks};
 use crate::Gateway;
 use crate::refusal::refuse_request;
-use crate::rest::Subject;
+use crate::rest::{Subject, oauth};
 use crate::target::Target;
 
 /// Within this time a revoked token is refused by every gateway (contract §2).
@@ -46,6 +47,11 @@ impl Cache {
             .map(|(_, caller)| caller.clone())
     }
 
+    /// Forgets callers of whom something ended.
+    pub(super) fn forget(&self, gone: impl Fn(&Caller) -> bool) {
+        self.lock().retain(|_, (_, caller)| !gone(caller));
+    }
+
     fn put(&self, hash: [u8; 32], caller: Caller) {
         let mut entries = self.lock();
         if entries.len() >= CACHED {
@@ -66,16 +72,25 @@ pub(crate) async fn layer(
         return next.run(request).await;
     };
     let caller = if method.rule == Rule::Public {
-        Subject::set_aside(method, &mut request).map(|()| Caller::anonymous())
+        match set_aside(method, &mut request) {
+            // The future must not hold the request: its body cannot be shared between threads.
+            Ok(Some(credential)) => prove(&gateway, credential).await,
+            Ok(None) => Ok(Caller::anonymous()),
+            Err(error) => Err(error),
+        }
     } else {
-        // The future must not hold the request: its body cannot be shared between threads.
         match credential(request.headers()) {
+            Ok(shown) if tasks::are_governed(method) => {
+                let by_key = request.headers().contains_key("x-api-key");
+                tasks::admit(&gateway, shown, by_key).await
+            }
             Ok(Some(credential)) => prove(&gateway, credential).await,
             Ok(None) => Err(ApiError::unauthenticated()),
             Err(error) => Err(error),
         }
     };
-    match caller.and_then(|caller| agree(request.headers(), caller)) {
+    let single = gateway.config.single_tenant;
+    match caller.and_then(|caller| agree(request.headers(), caller, single)) {
         Ok(caller) => {
             request.headers_mut().remove(header::AUTHORIZATION);
             request.headers_mut().remove("x-api-key");
@@ -83,6 +98,23 @@ pub(crate) async fn layer(
             next.run(request).await
         }
         Err(error) => refuse_request(&request, error),
+    }
+}
+
+/// What a public RPC takes from the headers: a subject to exchange, a client by Basic; or, where it wants to know who
+/// calls, a credential to prove.
+fn set_aside(method: &'static Method, request: &mut Request<Body>) -> Result<Option<String>, ApiError> {
+    Subject::set_aside(method, request)?;
+    if !oauth::is_spoken(method) || oauth::set_aside(request)? {
+        return Ok(None);
+    }
+    match credential(request.headers()) {
+        Ok(shown) if method.recognized => Ok(shown),
+        // A client cannot show itself that way here (RFC 6749 §5.2).
+        Ok(Some(_)) => Err(oauth::refused()),
+        Ok(None) => Ok(None),
+        Err(error) if method.recognized => Err(error),
+        Err(_) => Err(oauth::refused()),
     }
 }
 
@@ -121,18 +153,25 @@ fn credential(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     }
 }
 
-async fn prove(gateway: &Gateway, credential: String) -> Result<Caller, ApiError> {
+pub(crate) async fn prove(gateway: &Gateway, credential: String) -> Result<Caller, ApiError> {
     if fits_jwt(&credential) {
         #[expect(
             clippy::disallowed_methods,
             reason = "the life of an access token is checked at the door"
         )]
         let claims = gateway.access.verify(&credential, Utc::now());
-        return claims
-            .map_err(|_| ApiError::unauthenticated())
-            .and_then(of_claims);
+        let claims = claims.map_err(|_| ApiError::unauthenticated())?;
+        if gateway.revoked.includes(&claims) {
+            revoked::refused();
+            return Err(ApiError::unauthenticated());
+        }
+        return match claims.client_id.as_deref() {
+            Some(credential) => machine::prove(gateway, &claims, credential).await,
+            None => of_claims(claims),
+        };
     }
-    if !token::check(token::PERSONAL_ACCESS_TOKEN, &credential) {
+    let known = [token::PERSONAL_ACCESS_TOKEN, token::API_KEY];
+    if !known.into_iter().any(|prefix| token::check(prefix, &credential)) {
         return Err(ApiError::unauthenticated());
     }
     let hash = token::hash(&credential);
@@ -162,24 +201,34 @@ fn of_claims(claims: AccessClaims) -> Result<Caller, ApiError> {
     let roles: Vec<Role> = claims.roles.iter().filter_map(|role| Role::parse(role)).collect();
     let scopes: Vec<String> = claims.scope.split_whitespace().map(str::to_owned).collect();
     let mut caller = Caller::person(CallerKind::User, user, workspace, &roles, &scopes, claims.sid);
-    caller.mfa = claims.mfa;
+    (caller.mfa, caller.mfa_required, caller.mfa_enrolled) =
+        (claims.mfa, claims.mfa_required, claims.mfa_enrolled);
     Ok(caller)
 }
 
-/// `X-Tenant-Id` may name the workspace; it must be the credential's (C-5).
-fn agree(headers: &HeaderMap, caller: Caller) -> Result<Caller, ApiError> {
-    let own = caller.workspace.map(|workspace| workspace.to_string());
-    let agrees = |named: &HeaderValue| {
-        own.as_ref()
-            .is_some_and(|own| named.as_bytes().eq_ignore_ascii_case(own.as_bytes()))
+/// `X-Tenant-Id` may name the workspace; it must be the credential's (C-5). With a single tenant everything else is
+/// refused: a name, whoever gives it, and a credential that was made for another workspace.
+fn agree(headers: &HeaderMap, caller: Caller, single_tenant: bool) -> Result<Caller, ApiError> {
+    let own = match (single_tenant, caller.is_anonymous()) {
+        (true, _) => Some(WorkspaceId::DEFAULT),
+        (false, true) => return Ok(caller),
+        (false, false) => caller.workspace,
     };
-    if caller.is_anonymous() || headers.get_all("x-tenant-id").iter().all(agrees) {
+    let named = |value: &HeaderValue| WorkspaceId::named(value.to_str().ok()?).ok();
+    if caller.workspace.is_some_and(|workspace| Some(workspace) != own) {
+        return Err(mismatch(
+            "there is one workspace here, and the credential is for another",
+        ));
+    }
+    let mut values = headers.get_all("x-tenant-id").iter();
+    if values.all(|value| own.is_some() && named(value) == own) {
         return Ok(caller);
     }
-    Err(ApiError::forbidden(
-        "WORKSPACE_MISMATCH",
-        "X-Tenant-Id is not the workspace of the credential",
-    ))
+    Err(mismatch("X-Tenant-Id is not the workspace of the credential"))
+}
+
+fn mismatch(message: &'static str) -> ApiError {
+    ApiError::forbidden("WORKSPACE_MISMATCH", message)
 }
 
 #[cfg(test)]
@@ -228,14 +277,53 @@ mod tests {
             &[],
             String::new(),
         );
-        let agrees = |pairs: &[_]| agree(&headers(pairs), caller.clone()).is_ok();
+        let agrees = |pairs: &[_]| agree(&headers(pairs), caller.clone(), false).is_ok();
         assert!(agrees(&[]) && agrees(&[("x-tenant-id", own)]));
         assert!(agrees(&[("x-tenant-id", "01890A5D-AC96-774B-BCCE-B302099A8057")]));
         let other = ("x-tenant-id", "01890a5d-ac96-774b-bcce-b302099a8058");
         assert!(
             !agrees(&[other]) && !agrees(&[("x-tenant-id", own), other]) && !agrees(&[("x-tenant-id", "")])
         );
-        assert!(agree(&headers(&[other]), Caller::anonymous()).is_ok());
+        assert!(agree(&headers(&[other]), Caller::anonymous(), false).is_ok());
+    }
+
+    #[test]
+    fn the_default_workspace_has_a_name() {
+        let of = |workspace| {
+            Caller::person(
+                CallerKind::User,
+                UserId::generate(),
+                workspace,
+                &[],
+                &[],
+                String::new(),
+            )
+        };
+        let named = headers(&[("x-tenant-id", "default")]);
+        assert!(agree(&named, of(WorkspaceId::DEFAULT), false).is_ok());
+        assert!(agree(&named, of(WorkspaceId::generate()), false).is_err());
+    }
+
+    #[test]
+    fn with_a_single_tenant_no_other_is_named_and_no_other_credential_counts() {
+        let of = |workspace| {
+            Caller::person(
+                CallerKind::User,
+                UserId::generate(),
+                workspace,
+                &[],
+                &[],
+                String::new(),
+            )
+        };
+        let other = ("x-tenant-id", "01890a5d-ac96-774b-bcce-b302099a8058");
+        for caller in [of(WorkspaceId::DEFAULT), Caller::anonymous()] {
+            for right in [&[][..], &[("x-tenant-id", "default")]] {
+                assert!(agree(&headers(right), caller.clone(), true).is_ok());
+            }
+            assert!(agree(&headers(&[other]), caller, true).is_err());
+        }
+        assert!(agree(&headers(&[]), of(WorkspaceId::generate()), true).is_err());
     }
 
     #[test]

@@ -10,15 +10,16 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::middleware::Next;
 use axum::response::Response;
-use causeway_context::{Caller, WorkspaceId};
+use causeway_context::{Caller, RateTier, WorkspaceId};
 use causeway_errors::{ApiError, Code};
 use http::{HeaderName, HeaderValue, Request};
 use tokio::time::Instant;
 
-use crate::Gateway;
 use crate::door::strip::ClientAddr;
 use crate::refusal::{refuse_request, whole_seconds};
 use crate::target::Target;
+use crate::tenants::Tenant;
+use crate::{Config, Gateway};
 
 const WINDOW: Duration = Duration::from_secs(60);
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -172,7 +173,7 @@ pub(crate) async fn by_workspace(
         .extensions()
         .get::<Caller>()
         .and_then(|caller| caller.workspace);
-    match (workspace, gateway.config.rate_tier.per_minute()) {
+    match (workspace, tier(&gateway.config, &request).per_minute()) {
         (Some(workspace), Some(limit)) => {
             let wait = gateway
                 .workspaces
@@ -181,6 +182,15 @@ pub(crate) async fn by_workspace(
         }
         _ => next.run(request).await,
     }
+}
+
+/// The tier that counts: that of all workspaces, or the workspace's own, or the usual one while that is not known.
+fn tier<B>(config: &Config, request: &Request<B>) -> RateTier {
+    let own = request.extensions().get::<Arc<Tenant>>();
+    config
+        .rate_tier
+        .or_else(|| own.map(|tenant| tenant.rate_tier))
+        .unwrap_or(RateTier::Standard)
 }
 
 async fn limited(wait: Option<Duration>, limit: u32, request: Request<Body>, next: Next) -> Response {

@@ -10,6 +10,7 @@ use causeway_errors::ApiError;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 
 use crate::Gateway;
+use crate::door::region::Asked;
 use crate::refusal::refuse_request;
 use crate::target::{Nowhere, Target};
 
@@ -30,6 +31,7 @@ pub(crate) async fn layer(
     if !names_its_host(&request) {
         return refuse_request(&request, ApiError::invalid("Host", "must be given once"));
     }
+    let asked = Asked(request.uri().path_and_query().cloned());
     if let Some(uri) = renamed(request.uri()) {
         *request.uri_mut() = uri;
     }
@@ -38,6 +40,7 @@ pub(crate) async fn layer(
         Err(nowhere) => return answer(&request, *nowhere),
     };
     let label = target.label();
+    request.extensions_mut().insert(asked);
     request.extensions_mut().insert::<Target>(target);
     let mut response = next.run(request).await;
     response.extensions_mut().insert(label);

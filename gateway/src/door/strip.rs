@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::middleware::Next;
 use axum::response::Response;
+use causeway_context::Remote;
 use causeway_mesh::PeerAddr;
 use http::{HeaderMap, HeaderName, Request};
 use ipnet::IpNet;
@@ -46,6 +47,14 @@ pub(crate) async fn layer(
     }
     strip(request.headers_mut());
     next.run(request).await
+}
+
+/// From where a request came, as services are told.
+pub(crate) fn remote<B>(request: &Request<B>) -> Option<Remote> {
+    let ClientAddr(address) = request.extensions().get::<ClientAddr>()?;
+    let agent = request.headers().get(http::header::USER_AGENT);
+    let agent = agent.and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    Some(Remote::new(*address, agent))
 }
 
 fn strip(headers: &mut HeaderMap) {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::schema::{Schemas, comment_of_field};
 use crate::refusal::OPENAI_PATHS;
+use crate::rest::oauth;
 
 /// The whole document.
 pub(super) fn document() -> Value {
@@ -47,11 +48,13 @@ pub(super) fn document() -> Value {
         "securitySchemes": {
             "bearer": {"type": "http", "scheme": "bearer", "description": "An access token or a personal access token."},
             "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            "client": {"type": "http", "scheme": "basic", "description": "Id and secret of an OAuth client."},
         },
     });
     let mut schemas = schemas.into_value();
     schemas["Problem"] = problem();
     schemas["OpenaiError"] = openai_error();
+    schemas["OauthError"] = oauth_error();
     components["schemas"] = schemas;
     json!({
         "openapi": "3.1.0",
@@ -106,8 +109,11 @@ fn operation(schemas: &mut Schemas, method: &Method, route: &Route) -> Option<Va
     if let Some(body) = body(schemas, &input, route, &in_path) {
         // An absent body is an empty one.
         let required = route.body != "*" || body.get("required").is_some();
-        operation["requestBody"] =
-            json!({"required": required, "content": {"application/json": {"schema": body}}});
+        let mut content = json!({"application/json": {"schema": body}});
+        if oauth::is_spoken(method) {
+            content["application/x-www-form-urlencoded"] = content["application/json"].clone();
+        }
+        operation["requestBody"] = json!({"required": required, "content": content});
     }
     let answer = match output.get_field_by_name(route.response_body) {
         Some(field) => schemas.field(&field),
@@ -138,6 +144,8 @@ fn common(method: &Method, path: &str, id: &str) -> Value {
     }
     let (kind, schema) = if OPENAI_PATHS.contains(&path) {
         ("application/json", "OpenaiError")
+    } else if oauth::is_spoken(method) {
+        ("application/json", "OauthError")
     } else {
         ("application/problem+json", "Problem")
     };
@@ -162,7 +170,11 @@ fn common(method: &Method, path: &str, id: &str) -> Value {
         },
     });
     if method.rule == Rule::Public {
-        operation["security"] = json!([]);
+        operation["security"] = if oauth::is_spoken(method) {
+            json!([{}, {"client": []}])
+        } else {
+            json!([])
+        };
     }
     operation
 }
@@ -205,6 +217,16 @@ fn openai_error() -> Value {
                 "request_id": {"type": "string"},
             },
         }},
+    })
+}
+
+fn oauth_error() -> Value {
+    json!({
+        "type": "object", "description": "RFC 6749 §5.2.", "required": ["error", "error_description"],
+        "properties": {
+            "error": {"type": "string"}, "error_description": {"type": "string"},
+            "error_id": {"type": "string", "format": "uuid"},
+        },
     })
 }
 

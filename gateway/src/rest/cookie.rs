@@ -11,6 +11,8 @@ use crate::Config;
 
 const FIELD: &str = "refresh_token";
 const LOGIN: &str = "/causeway.auth.v1.AuthService/Login";
+/// Finishes a login.
+const VERIFY: &str = "/causeway.auth.v1.MfaService/VerifyLogin";
 const REFRESH: &str = "/causeway.auth.v1.AuthService/Refresh";
 const LOGOUT: &str = "/causeway.auth.v1.AuthService/Logout";
 
@@ -48,7 +50,8 @@ pub(super) fn give(
     json: &mut Value,
     headers: &mut HeaderMap,
 ) {
-    let moves = [LOGIN, EXCHANGE].contains(&method.path) || (method.path == REFRESH && by_cookie);
+    leave_out_what_is_not_there(method, json);
+    let moves = [LOGIN, VERIFY, EXCHANGE].contains(&method.path) || (method.path == REFRESH && by_cookie);
     let set = if method.path == LOGOUT {
         by_cookie.then(|| write(config, "", 0))
     } else if moves {
@@ -64,6 +67,18 @@ pub(super) fn give(
     if let Some(mut value) = set.and_then(|text| HeaderValue::try_from(text).ok()) {
         value.set_sensitive(true);
         headers.insert(header::SET_COOKIE, value);
+    }
+}
+
+/// A login that asks for a second factor has no session yet (contract §2): its answer says nothing of one.
+fn leave_out_what_is_not_there(method: &Method, json: &mut Value) {
+    if method.path != LOGIN {
+        return;
+    }
+    if let Some(fields) = json.as_object_mut()
+        && fields.get("mfa_required") == Some(&Value::Bool(true))
+    {
+        fields.retain(|name, _| name.starts_with("mfa_"));
     }
 }
 
@@ -106,14 +121,13 @@ pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Result<Option<String>, 
 /// Whether the page that sent the request may use the cookie: one of ours, or none at all (not a browser).
 fn same_site(config: &Config, parts: &Parts) -> bool {
     let headers = &parts.headers;
-    if headers
-        .get("sec-fetch-site")
-        .is_some_and(|site| site == "same-origin")
-    {
+    let site = headers.get("sec-fetch-site");
+    if site.is_some_and(|site| site == "same-origin") {
         return true;
     }
     let Some(origin) = headers.get(header::ORIGIN).and_then(|value| value.to_str().ok()) else {
-        return !headers.contains_key(header::ORIGIN);
+        // A browser that says it comes from elsewhere has to say from where.
+        return !headers.contains_key(header::ORIGIN) && site.is_none_or(|site| site == "none");
     };
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
     // HTTP/2 says it in the address.
@@ -131,6 +145,7 @@ mod tests {
     use causeway_contracts::method;
     use causeway_settings::{Owner, Settings, Sources};
     use http::Request;
+    use serde_json::json;
 
     use super::*;
 
@@ -188,6 +203,11 @@ mod tests {
         }
         let fetched = [("origin", "null"), ("sec-fetch-site", "same-origin"), cookie];
         assert!(taken(REFRESH, &fetched).unwrap().0);
+        assert!(taken(REFRESH, &[cookie]).unwrap().0, "no browser");
+        for (site, may) in [("none", true), ("cross-site", false), ("same-site", false)] {
+            let without_origin = taken(REFRESH, &[("sec-fetch-site", site), cookie]);
+            assert_eq!(without_origin.is_ok(), may, "{site}");
+        }
     }
 
     #[test]
@@ -206,6 +226,31 @@ mod tests {
             write(&config(&settings), "t", 60),
             "refresh_token=t; Path=/auth; Max-Age=60; HttpOnly; SameSite=None; Domain=door.example; Secure"
         );
+    }
+
+    #[test]
+    fn a_login_that_asks_for_a_second_factor_says_nothing_of_a_session() {
+        let answered = |path: &str, mut json: Value| {
+            let mut headers = HeaderMap::new();
+            give(
+                &config(&[]),
+                method(path).unwrap(),
+                false,
+                &mut json,
+                &mut headers,
+            );
+            (json, headers.contains_key(header::SET_COOKIE))
+        };
+        let asks = json!({"access_token": "", "expires_in": 0, "refresh_token": "", "mfa_required": true, "mfa_token": "t"});
+        let (json, cookie) = answered(LOGIN, asks);
+        assert_eq!(
+            (json, cookie),
+            (json!({"mfa_required": true, "mfa_token": "t"}), false)
+        );
+        for path in [LOGIN, VERIFY] {
+            let (json, cookie) = answered(path, json!({"access_token": "a", "refresh_token": "t"}));
+            assert_eq!((json, cookie), (json!({"access_token": "a"}), true));
+        }
     }
 
     #[test]

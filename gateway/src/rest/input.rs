@@ -143,7 +143,7 @@ fn slot<'a>(json: &'a mut Object, path: &str) -> &'a mut Value {
 }
 
 /// Text as the JSON that the field takes: proto JSON reads numbers from strings, but not booleans.
-fn scalar(field: &FieldDescriptor, text: &str) -> Value {
+pub(super) fn scalar(field: &FieldDescriptor, text: &str) -> Value {
     match (field.kind(), text) {
         (Kind::Bool, "true") => Value::Bool(true),
         (Kind::Bool, "false") => Value::Bool(false),
@@ -171,7 +171,7 @@ fn camel(text: &str) -> String {
     out
 }
 
-fn unescape(text: &str) -> Option<String> {
+pub(super) fn unescape(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
     let mut escapes = spaced.split('%').skip(1);
     let escaped = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());

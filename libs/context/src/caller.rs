@@ -1,6 +1,6 @@
 //! Who is calling.
 
-use causeway_contracts::{CallerKind, Method, Role, Rule, common, permissions_of};
+use causeway_contracts::{CallerKind, Idempotency, Method, Role, Rule, common, permissions_of};
 use causeway_errors::ApiError;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,21 @@ pub struct Caller {
     pub credential_id: String,
     /// Whether a second factor was passed.
     pub mfa: bool,
+    /// Whether the workspace demands a second factor of persons for everything that has effects (B-AUTH-21).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub mfa_required: bool,
+    /// Whether the person has a second factor.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub mfa_enrolled: bool,
+}
+
+/// What is usual is not written: the caller goes with every call between services.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// The kind of a caller as the word that everybody uses for it.
@@ -57,6 +72,8 @@ impl Caller {
             roles: Vec::new(),
             credential_id: String::new(),
             mfa: false,
+            mfa_required: false,
+            mfa_enrolled: false,
         }
     }
 
@@ -91,6 +108,8 @@ impl Caller {
             roles: roles.iter().map(|role| role.as_str().to_owned()).collect(),
             credential_id,
             mfa: false,
+            mfa_required: false,
+            mfa_enrolled: false,
         }
     }
 
@@ -110,7 +129,7 @@ impl Caller {
     /// Whether the caller may use the RPC. The gateway and the service both ask, from the same table.
     ///
     /// # Errors
-    /// 401 for an unknown caller, 403 for a known one that may not.
+    /// 401 for an unknown caller, 403 for a known one that may not; `MFA_REQUIRED` if it may with a second factor only.
     pub fn authorize(&self, method: &Method) -> Result<(), ApiError> {
         if method.rule == Rule::Public {
             return Ok(());
@@ -125,13 +144,32 @@ impl Caller {
             ));
         }
         match method.rule {
-            Rule::Public | Rule::Authenticated | Rule::Internal => Ok(()),
-            Rule::Permission { name, .. } if self.permissions.iter().any(|held| held == name) => Ok(()),
-            Rule::Permission { name, .. } => Err(ApiError::forbidden(
-                "PERMISSION_DENIED",
-                format!("the permission {name} is missing"),
-            )),
+            Rule::Public | Rule::Authenticated | Rule::Internal => {}
+            Rule::Permission { name, .. } if self.permissions.iter().any(|held| held == name) => {}
+            Rule::Permission { name, .. } => {
+                return Err(ApiError::forbidden(
+                    "PERMISSION_DENIED",
+                    format!("the permission {name} is missing"),
+                ));
+            }
         }
+        if self.lacks_factor(method) {
+            return Err(ApiError::forbidden(
+                "MFA_REQUIRED",
+                "this needs a second factor: enrol one, or pass it with POST /v1/me/mfa/verify",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the RPC asks for a second factor that the person has not passed (MFA-06). Programs have none to pass.
+    fn lacks_factor(&self, method: &Method) -> bool {
+        let person = matches!(self.kind, CallerKind::User | CallerKind::Token);
+        if !person || self.mfa || method.without_mfa {
+            return false;
+        }
+        let effects = method.idempotency != Idempotency::NoSideEffects;
+        (self.mfa_required && (effects || method.mfa)) || (self.mfa_enrolled && method.mfa)
     }
 }
 
@@ -148,6 +186,8 @@ impl From<&Caller> for common::v1::Caller {
             roles: caller.roles.clone(),
             credential_id: caller.credential_id.clone(),
             mfa: caller.mfa,
+            mfa_required: caller.mfa_required,
+            mfa_enrolled: caller.mfa_enrolled,
         }
     }
 }
@@ -168,6 +208,8 @@ impl TryFrom<common::v1::Caller> for Caller {
             roles: message.roles,
             credential_id: message.credential_id,
             mfa: message.mfa,
+            mfa_required: message.mfa_required,
+            mfa_enrolled: message.mfa_enrolled,
         })
     }
 }
@@ -199,6 +241,64 @@ mod tests {
         }
     }
 
+    /// The RPCs that an owner without a passed factor is refused for the lack of it.
+    fn refused_for_the_factor(change: impl Fn(&mut Caller)) -> Vec<&'static Method> {
+        let mut caller = person(Role::Owner, &[]);
+        change(&mut caller);
+        METHODS
+            .iter()
+            .filter(|method| match caller.authorize(method) {
+                Ok(()) => false,
+                Err(error) => error.reason == "MFA_REQUIRED",
+            })
+            .collect()
+    }
+
+    fn known(method: &Method) -> bool {
+        matches!(method.rule, Rule::Authenticated | Rule::Permission { .. })
+            && method.callers.contains(&CallerKind::User)
+    }
+
+    #[test]
+    fn where_a_factor_is_demanded_everything_with_effects_asks_for_it() {
+        let refused = refused_for_the_factor(|caller| caller.mfa_required = true);
+        for method in METHODS.iter().filter(|method| known(method)) {
+            let effects = method.idempotency != Idempotency::NoSideEffects;
+            let asks = (effects || method.mfa) && !method.without_mfa;
+            assert_eq!(refused.contains(&method), asks, "{}", method.path);
+        }
+        let without: Vec<&str> = METHODS
+            .iter()
+            .filter(|method| known(method) && method.without_mfa)
+            .map(|method| method.name)
+            .collect();
+        for way in ["EnrollTotp", "ConfirmTotp", "VerifySession"] {
+            assert!(without.contains(&way), "{way} is the way to a factor");
+        }
+    }
+
+    #[test]
+    fn who_has_a_factor_needs_it_for_what_is_marked() {
+        let refused = refused_for_the_factor(|caller| caller.mfa_enrolled = true);
+        for method in METHODS.iter().filter(|method| known(method)) {
+            assert_eq!(refused.contains(&method), method.mfa, "{}", method.path);
+        }
+    }
+
+    #[test]
+    fn a_passed_factor_and_a_program_open_the_gate() {
+        let passed = |caller: &mut Caller| {
+            (caller.mfa, caller.mfa_required, caller.mfa_enrolled) = (true, true, true);
+        };
+        let program = |caller: &mut Caller| {
+            (caller.kind, caller.mfa_required) = (CallerKind::Client, true);
+        };
+        let neither = |_: &mut Caller| {};
+        assert_eq!(refused_for_the_factor(passed), Vec::<&Method>::new());
+        assert_eq!(refused_for_the_factor(program), Vec::<&Method>::new());
+        assert_eq!(refused_for_the_factor(neither), Vec::<&Method>::new());
+    }
+
     #[test]
     fn scopes_narrow_and_never_widen() {
         let scopes = [
@@ -211,7 +311,13 @@ mod tests {
 
     #[test]
     fn a_caller_survives_the_wire() {
-        let caller = person(Role::Editor, &[]);
+        let mut caller = person(Role::Editor, &[]);
+        (caller.mfa, caller.mfa_required, caller.mfa_enrolled) = (true, true, true);
+        let json = serde_json::to_value(&caller).expect("JSON");
+        assert_eq!(
+            serde_json::from_value::<Caller>(json).ok().as_ref(),
+            Some(&caller)
+        );
         assert_eq!(Caller::try_from(common::v1::Caller::from(&caller)), Ok(caller));
     }
 }

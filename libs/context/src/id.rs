@@ -62,6 +62,26 @@ id!(
     TokenId
 );
 
+impl WorkspaceId {
+    /// The workspace that clients may call `default` (B-TEN-15, C-5): the only one of an installation with a single
+    /// tenant. Shaped like a UUIDv7 of 1970 whose end spells the name, so no generated id can be the same.
+    pub const DEFAULT: Self = Self(Uuid::from_u128(0x0000_0000_0000_7000_8064_6566_6175_6c74));
+    /// The name of [`WorkspaceId::DEFAULT`].
+    pub const DEFAULT_NAME: &'static str = "default";
+
+    /// The workspace that a client names: by its id in any case, or by the one name that there is.
+    ///
+    /// # Errors
+    /// [`IdError`] for any other text.
+    pub fn named(text: &str) -> Result<Self, IdError> {
+        if text == Self::DEFAULT_NAME {
+            Ok(Self::DEFAULT)
+        } else {
+            text.parse()
+        }
+    }
+}
+
 /// The id of a request at the door: the client's own (1 to 128 of `A-Z a-z 0-9 _ . -`) or one of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -104,6 +124,19 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(id.0.simple().to_string().parse::<WorkspaceId>(), Err(IdError));
         assert_eq!(format!("{{{id}}}").parse::<WorkspaceId>(), Err(IdError));
+    }
+
+    #[test]
+    fn one_workspace_has_a_name() {
+        let id = "00000000-0000-7000-8064-656661756c74";
+        assert_eq!(WorkspaceId::DEFAULT.to_string(), id);
+        assert_eq!(WorkspaceId::named("default"), Ok(WorkspaceId::DEFAULT));
+        assert_eq!(WorkspaceId::named(id), Ok(WorkspaceId::DEFAULT));
+        let upper = id.to_uppercase();
+        assert_eq!(WorkspaceId::named(&upper), Ok(WorkspaceId::DEFAULT));
+        for other in ["", "Default", "default ", "defaults"] {
+            assert_eq!(WorkspaceId::named(other), Err(IdError), "{other:?}");
+        }
     }
 
     #[test]

@@ -2,10 +2,14 @@
 
 mod caller;
 mod id;
+mod rate_tier;
+mod remote;
 mod time;
 
 pub use caller::{Caller, CallerError};
 pub use id::{IdError, RequestId, SessionId, TokenId, UserId, WorkspaceId};
+pub use rate_tier::RateTier;
+pub use remote::Remote;
 pub use time::{from_timestamp, to_timestamp};
 
 use std::time::Instant;
@@ -26,6 +30,8 @@ pub struct CallContext {
     pub request_id: RequestId,
     /// When the service took the call; the clock of everything that the call does.
     pub now: DateTime<Utc>,
+    /// From where the request came to the door; only the door's word counts (SVC-01).
+    pub remote: Option<Remote>,
     /// When the caller stops waiting. Calls on its behalf end then too.
     pub deadline: Option<Instant>,
 }
@@ -38,8 +44,16 @@ impl CallContext {
             method,
             request_id,
             now: now.trunc_subsecs(6),
+            remote: None,
             deadline: None,
         }
+    }
+
+    /// The same context of a call that came from there.
+    #[must_use]
+    pub fn from_remote(mut self, remote: Option<Remote>) -> Self {
+        self.remote = remote;
+        self
     }
 
     /// The same context of a call whose caller waits until then.

@@ -106,6 +106,9 @@ fn write_row(
     if !declared {
         mistakes.push(format!("{name} has no `idempotency_level`"));
     }
+    if flag(&access, "mfa") && flag(&access, "without_mfa") {
+        mistakes.push(format!("{name}: `access` has both mfa and without_mfa"));
+    }
     if effects && action.is_empty() == not_because.is_empty() {
         mistakes.push(format!(
             "{name} has effects: `audited` needs an action or a reason for none"
@@ -115,6 +118,9 @@ fn write_row(
         mistakes.push(format!(
             "{name}: an internal RPC has no route, every other RPC has one"
         ));
+    }
+    if flag(&access, "recognized") && !public {
+        mistakes.push(format!("{name}: only a public RPC says `recognized`"));
     }
     let comment = comment(method);
     if comment.is_empty() {
@@ -156,17 +162,20 @@ fn write_row(
         || "None".to_owned(),
         |surface| {
             format!(
-                "Some(Surface {{ dialect: Dialect::OpenaiChat, path: {:?} }})",
+                "Some(Surface {{ dialect: Dialect::{}, path: {:?} }})",
+                dialect(number(&surface, "dialect")),
                 text(&surface, "path")
             )
         },
     );
-    let status = options
-        .descriptor()
-        .parent_pool()
-        .get_extension_by_name("causeway.common.v1.success_status")
-        .filter(|field| options.has_extension(field))
-        .and_then(|field| options.get_extension(&field).as_i32())
+    let own_dialect = plain(&options, "causeway.common.v1.dialect")
+        .and_then(|value| value.as_enum_number())
+        .map_or_else(
+            || "None".to_owned(),
+            |number| format!("Some(Dialect::{})", dialect(number)),
+        );
+    let status = plain(&options, "causeway.common.v1.success_status")
+        .and_then(|value| value.as_i32())
         .unwrap_or(200);
     let service = method.parent_service();
     let package = service
@@ -178,13 +187,14 @@ fn write_row(
     let _ = writeln!(
         rows,
         "    Method {{ service: {:?}, name: {:?}, path: {:?}, owner: {package:?}, rule: {rule}, callers: &[{}], mfa: {}, \
-         audited: {}, idempotency: Idempotency::{}, server_streaming: {}, input: {:?}, output: {:?}, routes: &[{}], \
-         surface: {surface}, success_status: {status}, comment: {comment:?} }},",
+         without_mfa: {}, audited: {}, idempotency: Idempotency::{}, server_streaming: {}, input: {:?}, output: {:?}, routes: &[{}], \
+         surface: {surface}, dialect: {own_dialect}, recognized: {}, success_status: {status}, comment: {comment:?} }},",
         service.full_name(),
         method.name(),
         format!("/{}/{}", service.full_name(), method.name()),
         callers.join(", "),
         flag(&access, "mfa"),
+        flag(&access, "without_mfa"),
         if action.is_empty() {
             "None".to_owned()
         } else {
@@ -195,6 +205,7 @@ fn write_row(
         method.input().full_name(),
         method.output().full_name(),
         http.map(|rule| routes(&rule)).unwrap_or_default().join(", "),
+        flag(&access, "recognized"),
     );
 }
 
@@ -225,6 +236,22 @@ fn extension(options: &DynamicMessage, name: &str) -> Option<DynamicMessage> {
         .has_extension(&field)
         .then(|| options.get_extension(&field).as_message().cloned())
         .flatten()
+}
+
+/// The value of an option that is no message.
+fn plain(options: &DynamicMessage, name: &str) -> Option<Value> {
+    let field = options.descriptor().parent_pool().get_extension_by_name(name)?;
+    options
+        .has_extension(&field)
+        .then(|| options.get_extension(&field).into_owned())
+}
+
+/// The name of a dialect in the table.
+fn dialect(number: i32) -> &'static str {
+    match number {
+        2 => "Oauth",
+        _ => "OpenaiChat",
+    }
 }
 
 fn text(message: &DynamicMessage, field: &str) -> String {

@@ -26,6 +26,7 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/causeway.rs"));
 }
 pub use generated::causeway::{audit, auth, common, llm, scoring, tenancy};
+pub use generated::google;
 
 /// The encoded `FileDescriptorSet` of all contracts, for reflection.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/causeway.fds.bin"));

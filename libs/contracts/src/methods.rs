@@ -20,8 +20,10 @@ pub struct Method {
     pub rule: Rule,
     /// The kinds of caller that may use it.
     pub callers: &'static [CallerKind],
-    /// Whether a person needs a second factor where the workspace asks for one. Declared only: nothing asks yet.
+    /// Whether a person needs a second factor who has one, or of whom the workspace demands one.
     pub mfa: bool,
+    /// Whether it needs none though it has effects and the workspace demands one.
+    pub without_mfa: bool,
     /// The audit action it leaves, if any.
     pub audited: Option<&'static str>,
     /// Whether a repeat has a second effect.
@@ -36,6 +38,10 @@ pub struct Method {
     pub routes: &'static [Route],
     /// A foreign surface on which it answers too.
     pub surface: Option<Surface>,
+    /// The wire shapes of its own REST routes, where they are not ours.
+    pub dialect: Option<Dialect>,
+    /// Whether a public RPC wants to know who calls where a bearer is shown.
+    pub recognized: bool,
     /// The HTTP status of success.
     pub success_status: u16,
     /// The comment in the proto file.
@@ -163,6 +169,8 @@ pub struct Surface {
 pub enum Dialect {
     /// OpenAI's chat completions.
     OpenaiChat,
+    /// OAuth 2.0 (RFC 6749).
+    Oauth,
 }
 
 /// The RPC with that gRPC path.

@@ -30,7 +30,10 @@ fn access_claims() -> AccessClaims {
         roles: vec!["owner".to_owned()],
         scope: String::new(),
         mfa: true,
+        mfa_required: false,
+        mfa_enrolled: false,
         act: None,
+        client_id: None,
     }
 }
 

@@ -3,20 +3,23 @@
 use aws_lc_rs::hkdf;
 use zeroize::Zeroizing;
 
-/// What a derived key is for.
+/// For which tokens a derived key is.
 #[derive(Clone, Copy)]
 pub(crate) enum Purpose {
     /// The MAC of `svc+jwt`.
-    ServiceTokens,
+    Service,
     /// The MAC under which refresh tokens are stored.
-    RefreshTokens,
+    Refresh,
+    /// The MAC of `mfa+jwt`.
+    Mfa,
 }
 
 impl Purpose {
     const fn label(self) -> &'static [u8] {
         match self {
-            Self::ServiceTokens => b"causeway service token v1",
-            Self::RefreshTokens => b"causeway refresh token v1",
+            Self::Service => b"causeway service token v1",
+            Self::Refresh => b"causeway refresh token v1",
+            Self::Mfa => b"causeway mfa token v1",
         }
     }
 }
@@ -39,13 +42,7 @@ mod tests {
     #[test]
     fn purposes_have_different_keys() {
         let secret = b"root";
-        assert_ne!(
-            *key(secret, Purpose::ServiceTokens),
-            *key(secret, Purpose::RefreshTokens)
-        );
-        assert_eq!(
-            *key(secret, Purpose::ServiceTokens),
-            *key(secret, Purpose::ServiceTokens)
-        );
+        assert_ne!(*key(secret, Purpose::Service), *key(secret, Purpose::Refresh));
+        assert_eq!(*key(secret, Purpose::Service), *key(secret, Purpose::Service));
     }
 }

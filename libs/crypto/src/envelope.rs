@@ -77,29 +77,58 @@ pub struct Associated<'a> {
 
 impl Associated<'_> {
     /// One spelling per value: every text is preceded by its length.
-    fn encode(&self) -> Result<Vec<u8>, CryptoError> {
+    fn encode(&self) -> Result<Authenticated, CryptoError> {
         let texts = [
             ("table", self.table),
             ("column", self.column),
             ("row", self.row),
             ("purpose", self.purpose),
         ];
-        let mut bytes = self.workspace.as_bytes().to_vec();
-        bytes.extend(self.version.to_be_bytes());
+        let length = texts
+            .iter()
+            .map(|(_, text)| LENGTH_BYTES + text.len())
+            .sum::<usize>();
+        let mut bytes = Authenticated::with_capacity(size_of::<Uuid>() + size_of::<u32>() + length);
+        bytes.put(self.workspace.as_bytes());
+        bytes.put(&self.version.to_be_bytes());
         for (name, text) in texts {
             if text.is_empty() {
                 return Err(CryptoError::MissingAssociated(name));
             }
-            put_text(&mut bytes, text);
+            bytes.put_text(text);
         }
         Ok(bytes)
     }
 }
 
-/// Appends `text` with its length before it.
-pub(crate) fn put_text(bytes: &mut Vec<u8>, text: &str) {
-    bytes.extend((text.len() as u64).to_be_bytes());
-    bytes.extend(text.as_bytes());
+/// The length before each text.
+const LENGTH_BYTES: usize = size_of::<u64>();
+
+/// What an envelope authenticates beside its content. The place of the envelope's own prefix is kept free before it, so
+/// that it is written once and copied never.
+pub(crate) struct Authenticated(Vec<u8>);
+
+impl Authenticated {
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        let mut room = Vec::with_capacity(PREFIX_BYTES + bytes);
+        room.extend([0; PREFIX_BYTES]);
+        Self(room)
+    }
+
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        self.0.extend(bytes);
+    }
+
+    /// Appends `text` with its length before it.
+    pub(crate) fn put_text(&mut self, text: &str) {
+        self.put(&(text.len() as u64).to_be_bytes());
+        self.put(text.as_bytes());
+    }
+
+    fn after(mut self, prefix: &[u8; PREFIX_BYTES]) -> Vec<u8> {
+        self.0[..PREFIX_BYTES].copy_from_slice(prefix);
+        self.0
+    }
 }
 
 /// Keeps the keys of different uses apart, even where one key had two uses.
@@ -130,7 +159,7 @@ pub fn seal(
     plaintext: &[u8],
     aad: &Associated<'_>,
 ) -> Result<Vec<u8>, CryptoError> {
-    seal_bytes(Domain::Value, key.bytes(), key_version, plaintext, &aad.encode()?)
+    seal_bytes(Domain::Value, key.bytes(), key_version, plaintext, aad.encode()?)
 }
 
 /// Opens an envelope that [`seal`] made with the same key and the same associated data.
@@ -138,7 +167,7 @@ pub fn seal(
 /// # Errors
 /// [`CryptoError`] says whether it is no envelope, was sealed under another key, or was changed.
 pub fn open(key: &DataKey, envelope: &[u8], aad: &Associated<'_>) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-    open_bytes(Domain::Value, key.bytes(), envelope, &aad.encode()?)
+    open_bytes(Domain::Value, key.bytes(), envelope, aad.encode()?)
 }
 
 /// The version of the key under which the envelope says it was sealed. Only opening it proves that.
@@ -154,7 +183,7 @@ pub(crate) fn seal_bytes(
     key: &[u8; KEY_BYTES],
     key_version: u32,
     plaintext: &[u8],
-    aad: &[u8],
+    aad: Authenticated,
 ) -> Result<Vec<u8>, CryptoError> {
     let mut id = [0; MESSAGE_ID_BYTES];
     aws_lc_rs::rand::fill(&mut id).map_err(|_| CryptoError::Refused)?;
@@ -168,21 +197,19 @@ fn seal_with_id(
     key_version: u32,
     id: MessageId,
     plaintext: &[u8],
-    aad: &[u8],
+    aad: Authenticated,
 ) -> Result<Vec<u8>, CryptoError> {
     let message = MessageKey::derive(domain, key, &id)?;
+    let prefix = prefix(key_version);
     let mut envelope = Vec::with_capacity(OVERHEAD_BYTES + plaintext.len());
-    envelope.extend(MAGIC);
-    envelope.extend([FORMAT, SUITE]);
-    envelope.extend(key_version.to_be_bytes());
-    let aad = with_prefix(&envelope, aad);
+    envelope.extend(prefix);
     envelope.extend(id);
     envelope.extend(message.commitment);
     let start = envelope.len();
     envelope.extend(plaintext);
     let tag = message
         .cipher
-        .seal_in_place_separate_tag(nonce(), Aad::from(aad), &mut envelope[start..])
+        .seal_in_place_separate_tag(nonce(), Aad::from(aad.after(&prefix)), &mut envelope[start..])
         .map_err(|_| CryptoError::Refused)?;
     envelope.extend(tag.as_ref());
     Ok(envelope)
@@ -192,7 +219,7 @@ pub(crate) fn open_bytes(
     domain: Domain,
     key: &[u8; KEY_BYTES],
     envelope: &[u8],
-    aad: &[u8],
+    aad: Authenticated,
 ) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
     let parts = Parts::of(envelope)?;
     let message = MessageKey::derive(domain, key, parts.id)?;
@@ -203,7 +230,7 @@ pub(crate) fn open_bytes(
     let mut content = Zeroizing::new(parts.sealed.to_vec());
     let length = message
         .cipher
-        .open_in_place(nonce(), Aad::from(with_prefix(parts.prefix, aad)), &mut content)
+        .open_in_place(nonce(), Aad::from(aad.after(parts.prefix)), &mut content)
         .map_err(|_| CryptoError::Altered)?
         .len();
     content.truncate(length);
@@ -215,12 +242,14 @@ fn nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; 12])
 }
 
-fn with_prefix(prefix: &[u8], aad: &[u8]) -> Vec<u8> {
-    [prefix, aad].concat()
+fn prefix(key_version: u32) -> [u8; PREFIX_BYTES] {
+    let [m, a, g, c] = MAGIC;
+    let [v0, v1, v2, v3] = key_version.to_be_bytes();
+    [m, a, g, c, FORMAT, SUITE, v0, v1, v2, v3]
 }
 
 struct Parts<'a> {
-    prefix: &'a [u8],
+    prefix: &'a [u8; PREFIX_BYTES],
     key_version: u32,
     id: &'a MessageId,
     commitment: &'a [u8],
@@ -267,25 +296,33 @@ impl MessageKey {
     fn derive(domain: Domain, key: &[u8; KEY_BYTES], id: &MessageId) -> Result<Self, CryptoError> {
         let mut derived = Zeroizing::new([0; KEY_BYTES + COMMITMENT_BYTES]);
         expand(key, &[domain.label(), id], derived.as_mut())?;
-        let (cipher, commitment) = derived.split_at(KEY_BYTES);
-        let cipher = UnboundKey::new(&AES_256_GCM, cipher).map_err(|_| CryptoError::Refused)?;
+        let (key, commitment) = derived.split_at(KEY_BYTES);
         let mut kept = [0; COMMITMENT_BYTES];
         kept.copy_from_slice(commitment);
         Ok(Self {
-            cipher: LessSafeKey::new(cipher),
+            cipher: cipher(key)?,
             commitment: kept,
         })
     }
 }
 
+fn cipher(key: &[u8]) -> Result<LessSafeKey, CryptoError> {
+    UnboundKey::new(&AES_256_GCM, key)
+        .map(LessSafeKey::new)
+        .map_err(|_| CryptoError::Refused)
+}
+
+/// How many bytes are derived.
+struct Length(usize);
+
+impl KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
 /// HKDF-Expand-SHA256 of a uniformly random key.
 pub(crate) fn expand(key: &[u8], info: &[&[u8]], out: &mut [u8]) -> Result<(), CryptoError> {
-    struct Length(usize);
-    impl KeyType for Length {
-        fn len(&self) -> usize {
-            self.0
-        }
-    }
     Prk::new_less_safe(HKDF_SHA256, key)
         .expand(info, Length(out.len()))
         .and_then(|okm| okm.fill(out))

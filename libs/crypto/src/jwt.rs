@@ -1,15 +1,24 @@
-//! Our two kinds of JWT: access tokens (`at+jwt`) and service tokens (`svc+jwt`), and the strict reading of both; and the
-//! same strictness for tokens that others signed.
+//! Our kinds of JWT: access tokens (`at+jwt`), service tokens (`svc+jwt`) and those between the two steps of a login
+//! (`mfa+jwt`), and the strict reading of each; and the same strictness for tokens that others signed.
 
 mod access;
+mod claims;
 mod compact;
 mod foreign;
+mod key;
+mod mfa;
+mod pem;
+mod public;
 mod service;
 mod unique;
 
-pub use access::{AccessClaims, AccessTokenKey, Actor};
+pub use access::{AccessTokenKey, AccessTokenKeys};
+pub use claims::{AccessClaims, Actor};
 pub use compact::{fits_jwt, fits_kid};
 pub use foreign::{ForeignToken, RsaKey, RsaKeyError, Validity};
+pub use key::{KeyTextError, SigningAlgorithm};
+pub use mfa::{MfaClaims, MfaTokenKey};
+pub use public::{Jwk, JwkSet, PublicKey};
 pub use service::{ServiceClaims, ServiceTokenKeys};
 
 use chrono::{DateTime, Utc};
@@ -30,6 +39,7 @@ impl TokenError {
             Reason::Shape => "shape",
             Reason::Signature => "signature",
             Reason::Header => "header",
+            Reason::Key => "key",
             Reason::Algorithm => "algorithm",
             Reason::Kind => "kind",
             Reason::Claims => "claims",
@@ -50,6 +60,7 @@ enum Reason {
     Shape,
     Signature,
     Header,
+    Key,
     Algorithm,
     Kind,
     Claims,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::envelope::{CryptoError, put_text};
+use crate::envelope::{Authenticated, CryptoError};
 
 /// A random key of one tenant. It is overwritten when dropped, and has no `Debug`, no `Clone` and no serialized form.
 pub struct DataKey(Box<Zeroizing<[u8; Self::BYTES]>>);
@@ -57,11 +57,10 @@ pub struct KeyContext<'a> {
 
 impl KeyContext<'_> {
     /// One spelling per value.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = self.workspace.as_bytes().to_vec();
-        bytes.extend(self.version.to_be_bytes());
-        put_text(&mut bytes, self.purpose);
-        bytes
+    pub(crate) fn put_into(&self, bytes: &mut Authenticated) {
+        bytes.put(self.workspace.as_bytes());
+        bytes.put(&self.version.to_be_bytes());
+        bytes.put_text(self.purpose);
     }
 }
 

@@ -10,9 +10,12 @@ pub use local::{LocalKeys, LocalRing};
 
 mod derive;
 mod jwt;
+mod pepper;
 pub mod token;
 
 pub use jwt::{
-    AccessClaims, AccessTokenKey, Actor, ForeignToken, RsaKey, RsaKeyError, ServiceClaims, ServiceTokenKeys,
+    AccessClaims, AccessTokenKey, AccessTokenKeys, Actor, ForeignToken, Jwk, JwkSet, KeyTextError, MfaClaims,
+    MfaTokenKey, PublicKey, RsaKey, RsaKeyError, ServiceClaims, ServiceTokenKeys, SigningAlgorithm,
     TokenError, Validity, fits_jwt, fits_kid,
 };
+pub use pepper::{Peppers, Scheme, SchemeError, StoredForms, StoredSecret, same_text};

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
-use crate::envelope::{Domain, expand, open_bytes, put_text, seal_bytes};
+use crate::envelope::{Authenticated, Domain, expand, open_bytes, seal_bytes};
 use crate::keys::{DataKey, KeyContext, KeyError, KeyProvider, WrappedKey};
 
 /// Known to everybody who reads this file, hence only for development (B-TEN-13).
@@ -99,10 +99,10 @@ impl RingKey {
         Ok(Self { id, key })
     }
 
-    fn aad(&self, context: &KeyContext<'_>) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        put_text(&mut bytes, &self.id);
-        bytes.extend(context.encode());
+    fn aad(&self, context: &KeyContext<'_>) -> Authenticated {
+        let mut bytes = Authenticated::with_capacity(self.id.len() + context.purpose.len() + 64);
+        bytes.put_text(&self.id);
+        context.put_into(&mut bytes);
         bytes
     }
 }
@@ -120,7 +120,7 @@ impl KeyProvider for LocalRing {
             active.key.bytes(),
             context.version,
             key.bytes(),
-            &active.aad(context),
+            active.aad(context),
         );
         Ok(WrappedKey {
             key_id: active.id.clone(),
@@ -138,7 +138,7 @@ impl KeyProvider for LocalRing {
             Domain::Wrap,
             known.key.bytes(),
             &wrapped.bytes,
-            &known.aad(context),
+            known.aad(context),
         )
         .map_err(KeyError::Refused)?;
         DataKey::from_bytes(&bytes).ok_or(KeyError::Refused(crate::CryptoError::Truncated))

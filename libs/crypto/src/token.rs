@@ -7,6 +7,10 @@ use crate::derive::{self, Purpose};
 
 /// The prefix of personal access tokens.
 pub const PERSONAL_ACCESS_TOKEN: &str = "cw_pat_";
+/// The prefix of API keys.
+pub const API_KEY: &str = "cw_key_";
+/// The prefix of the secrets of OAuth clients.
+pub const CLIENT_SECRET: &str = "cw_cs_";
 /// The prefix of refresh tokens.
 pub const REFRESH_TOKEN: &str = "cw_rt_";
 
@@ -67,7 +71,7 @@ pub struct RefreshTokenKey(hmac::Key);
 impl RefreshTokenKey {
     /// The key that follows from a secret. It is derived, as the secret may also sign access tokens.
     pub fn new(secret: &SecretString) -> Self {
-        let key = derive::key(secret.expose_secret().as_bytes(), Purpose::RefreshTokens);
+        let key = derive::key(secret.expose_secret().as_bytes(), Purpose::Refresh);
         Self(hmac::Key::new(hmac::HMAC_SHA256, &*key))
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use diesel::sql_types::{Array, Integer, Text};
-use diesel::{QueryableByName, sql_query};
+use diesel::sql_types::{Array, Bool, Integer, Text};
+use diesel::{OptionalExtension as _, QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 
 use crate::{Database, DatabaseError, Schema, SystemTx};
@@ -73,13 +73,23 @@ impl Database {
         Ok(findings)
     }
 
-    /// A program that is newer than the schema would fail at the first statement.
+    /// A program that is newer than the schema would fail at the first statement, and a role without grants at all.
     async fn pending(&self, schema: &'static Schema) -> Result<Option<Finding>, DatabaseError> {
         let applied = self
             .system("database.pending", async |tx: &mut SystemTx| {
                 applied(tx, schema.name).await
             })
             .await?;
+        let applied = match applied {
+            Ok(applied) => applied,
+            Err(role) => {
+                return Ok(Some(Finding {
+                    rule: "GRANT".to_owned(),
+                    subject: schema.name.to_owned(),
+                    message: format!("{role} has no rights in the schema; `causeway db migrate` grants them"),
+                }));
+            }
+        };
         let missing: Vec<String> = schema
             .versions()?
             .into_iter()
@@ -100,33 +110,43 @@ fn unscoped(schema: &'static Schema) -> impl Iterator<Item = String> {
         .map(|table| format!("{}.{table}", schema.name))
 }
 
-async fn applied(tx: &mut AsyncPgConnection, schema: &str) -> Result<BTreeSet<String>, DatabaseError> {
+/// The versions that were applied; or the name of this role, when it may not know.
+async fn applied(
+    tx: &mut AsyncPgConnection,
+    schema: &str,
+) -> Result<Result<BTreeSet<String>, String>, DatabaseError> {
+    #[derive(QueryableByName)]
+    struct List {
+        #[diesel(sql_type = Text)]
+        role: String,
+        #[diesel(sql_type = Bool)]
+        readable: bool,
+    }
     #[derive(QueryableByName)]
     struct Version {
         #[diesel(sql_type = Text)]
         version: String,
     }
-    let exists = sql_query(
-        "SELECT tablename::text AS version FROM pg_tables \
-         WHERE schemaname = $1 AND tablename = '__diesel_schema_migrations'",
-    );
-    if exists
-        .bind::<Text, _>(schema)
-        .load::<Version>(tx)
-        .await?
-        .is_empty()
-    {
-        return Ok(BTreeSet::new());
+    let list: Option<List> = sql_query(
+        "SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable, \
+         current_user::text AS role \
+         FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid \
+         WHERE n.nspname = $1 AND c.relname = '__diesel_schema_migrations'",
+    )
+    .bind::<Text, _>(schema)
+    .get_result(tx)
+    .await
+    .optional()?;
+    match list {
+        None => return Ok(Ok(BTreeSet::new())),
+        Some(list) if !list.readable => return Ok(Err(list.role)),
+        Some(_) => {}
     }
     let versions = sql_query(format!(
         "SELECT version::text FROM \"{schema}\".__diesel_schema_migrations"
     ));
-    Ok(versions
-        .load::<Version>(tx)
-        .await?
-        .into_iter()
-        .map(|row| row.version)
-        .collect())
+    let versions = versions.load::<Version>(tx).await?;
+    Ok(Ok(versions.into_iter().map(|row| row.version).collect()))
 }
 
 async fn server(tx: &mut AsyncPgConnection) -> Result<Option<Finding>, DatabaseError> {

@@ -2,8 +2,8 @@
 
 use std::error::Error as StdError;
 
+use deadpool::managed::PoolError;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel_async::pooled_connection::deadpool::PoolError;
 
 /// A failure of the database or on the way to it. Its text names no value of a row and no credential.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +25,7 @@ pub enum DatabaseError {
     SetUp(#[source] diesel::ConnectionError),
     /// No connection from the pool within the time allowed.
     #[error("take a database connection from the pool")]
-    Pool(#[source] PoolError),
+    Pool(#[source] Box<PoolError<DatabaseError>>),
     /// A statement failed.
     #[error("query the database")]
     Query(#[from] DieselError),
@@ -118,12 +118,26 @@ pub fn constraint(error: &DieselError) -> Option<&str> {
 /// Whether a transaction that ended with `error` may be repeated: a serialization failure or a deadlock is somewhere
 /// in its chain of causes.
 pub(crate) fn is_repeatable(error: &(dyn StdError + 'static)) -> bool {
-    std::iter::successors(Some(error), |&error| error.source()).any(|error| {
-        let query = match error.downcast_ref::<DatabaseError>() {
-            Some(DatabaseError::Query(query)) => Some(query),
-            _ => error.downcast_ref::<DieselError>(),
-        };
-        query.is_some_and(|query| classify(query) == Class::Serialization)
+    query_errors(error).any(|query| classify(query) == Class::Serialization)
+}
+
+/// Whether `error` says that the connection is gone: whatever was not committed did not happen.
+pub(crate) fn is_lost(error: &(dyn StdError + 'static)) -> bool {
+    query_errors(error).any(|query| match query {
+        DieselError::DatabaseError(kind, information) => match kind {
+            DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection => true,
+            _ => information.message().starts_with("terminating connection "),
+        },
+        _ => false,
+    })
+}
+
+/// The errors of statements in the chain of causes.
+fn query_errors<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a DieselError> {
+    let chain = std::iter::successors(Some(error), |&error| error.source());
+    chain.filter_map(|error| match error.downcast_ref::<DatabaseError>() {
+        Some(DatabaseError::Query(query)) => Some(query),
+        _ => error.downcast_ref::<DieselError>(),
     })
 }
 

@@ -112,7 +112,9 @@
 //! **Tests** take `causeway_testkit::TestDb`: a database per test, with both roles.
 
 mod check;
+mod connection;
 mod error;
+mod lease;
 mod migrate;
 mod pool;
 mod target;
@@ -120,6 +122,6 @@ mod transaction;
 
 pub use check::Finding;
 pub use error::{Class, DatabaseError, classify, constraint};
-pub use migrate::{Schema, migrate, revert};
+pub use migrate::{Schema, enable_policies, grant_role, migrate, revert};
 pub use pool::{Database, Isolation, PoolOptions};
 pub use transaction::{Body, SystemTx, WorkspaceTx};

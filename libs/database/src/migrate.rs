@@ -108,6 +108,53 @@ pub async fn revert(owner: &SecretString, schemas: &[&'static Schema]) -> Result
     Ok(())
 }
 
+/// Gives the role of `url` the same rights as the services have: the role of maintenance, which is known apart in the
+/// server's log. Nothing is granted when it is the owner.
+///
+/// # Errors
+/// No connection, or schemas that were not migrated.
+pub async fn grant_role(
+    owner: &SecretString,
+    url: &SecretString,
+    schemas: &[&'static Schema],
+) -> Result<(), DatabaseError> {
+    let role = current_role(&mut connect(url).await?).await?;
+    let mut connection = locked(owner).await?;
+    if current_role(&mut connection).await? != role {
+        for schema in schemas {
+            grant(&mut connection, schema, &role).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts every table of `schemas` that has a `workspace_id` and no policy behind the canonical one, and switches
+/// row-level security on where it is off (B-TEN-3). A policy that is there is left as it is, for
+/// [`Database::check`](crate::Database::check) to judge. Answers the tables that were changed.
+///
+/// # Errors
+/// No connection, or schemas that were not migrated.
+pub async fn enable_policies(
+    owner: &SecretString,
+    schemas: &[&'static Schema],
+) -> Result<Vec<String>, DatabaseError> {
+    #[derive(QueryableByName)]
+    struct Table {
+        #[diesel(sql_type = Text)]
+        name: String,
+    }
+    let mut connection = locked(owner).await?;
+    let mut changed = Vec::new();
+    for schema in schemas {
+        let tables = sql_query("SELECT causeway.enable_missing_policies($1) AS name")
+            .bind::<Text, _>(schema.name)
+            .load::<Table>(&mut connection)
+            .await?;
+        changed.extend(tables.into_iter().map(|table| table.name));
+    }
+    Ok(changed)
+}
+
 async fn connect(url: &SecretString) -> Result<AsyncPgConnection, DatabaseError> {
     Target::parse(url, "causeway-migrate", Duration::from_secs(5))?
         .connect()

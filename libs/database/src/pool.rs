@@ -1,18 +1,16 @@
 //! The pool of connections of one process.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use diesel::ConnectionError;
-use diesel_async::AsyncPgConnection;
+use deadpool::managed::Pool;
 use diesel_async::SimpleAsyncConnection as _;
-use diesel_async::pooled_connection::deadpool::{Hook, HookError, Object, Pool};
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
-use futures::FutureExt as _;
 use secrecy::SecretString;
 use tokio::time::Instant;
 use tokio_postgres::error::SqlState;
 
 use crate::DatabaseError;
+use crate::connection::{Connections, Pooled};
 use crate::target::Target;
 
 /// How the pool behaves. Every wait in it is bounded.
@@ -76,10 +74,13 @@ impl Isolation {
 /// The database of a process. Cheap to clone; connections are reached through transactions only.
 #[derive(Clone)]
 pub struct Database {
-    pub(crate) pool: Pool<AsyncPgConnection>,
+    pub(crate) pool: Pool<Connections>,
+    /// Behind a pooler that does not know prepared statements.
+    pub(crate) unprepared: bool,
     pub(crate) statement: Duration,
     pub(crate) idle_in_transaction: Duration,
     pub(crate) isolation: Isolation,
+    pub(crate) snapshot: Option<Arc<str>>,
 }
 
 impl Database {
@@ -90,12 +91,15 @@ impl Database {
     pub async fn connect(url: &SecretString, options: PoolOptions) -> Result<Self, DatabaseError> {
         let target = Target::parse(url, &options.application_name, options.connect)?;
         first_connection(&target, options.start).await?;
+        let unprepared = target.unprepared();
         let pool = pool(target, &options)?;
         Ok(Self {
             pool,
+            unprepared,
             statement: options.statement,
             idle_in_transaction: options.idle_in_transaction,
             isolation: Isolation::default(),
+            snapshot: None,
         })
     }
 
@@ -107,14 +111,30 @@ impl Database {
         }
     }
 
+    /// The same pool, whose transactions see what that snapshot does; none for a text that is not the name of one. A
+    /// transaction fails to begin when the one that exported the snapshot is over, or was in another database.
+    pub fn at_snapshot(&self, name: &str) -> Option<Self> {
+        let fits = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(fits) {
+            return None;
+        }
+        Some(Self {
+            isolation: Isolation::RepeatableRead,
+            snapshot: Some(name.into()),
+            ..self.clone()
+        })
+    }
+
     /// Whether the database answers within two seconds.
     pub async fn ready(&self) -> bool {
         let answer = async {
-            self.lease()
-                .await?
-                .batch_execute("SELECT 1")
-                .await
-                .map_err(DatabaseError::from)
+            let mut connection = self.lease().await?;
+            let Some(mut driver) = connection.driver.take() else {
+                return Err(DatabaseError::Silent);
+            };
+            let answer = driver.drive(connection.inner.batch_execute("SELECT 1")).await;
+            connection.driver = Some(driver);
+            answer.map_err(DatabaseError::from)
         };
         matches!(
             tokio::time::timeout(Duration::from_secs(2), answer).await,
@@ -122,43 +142,27 @@ impl Database {
         )
     }
 
-    pub(crate) async fn lease(&self) -> Result<Object<AsyncPgConnection>, DatabaseError> {
-        self.pool.get().await.map_err(DatabaseError::Pool)
+    pub(crate) async fn lease(&self) -> Result<Pooled, DatabaseError> {
+        self.pool
+            .get()
+            .await
+            .map_err(|error| DatabaseError::Pool(Box::new(error)))
     }
 }
 
-fn pool(target: Target, options: &PoolOptions) -> Result<Pool<AsyncPgConnection>, DatabaseError> {
-    let mut config = ManagerConfig::default();
-    config.recycling_method = RecyclingMethod::Fast;
-    config.custom_setup = Box::new(move |_| {
-        let target = target.clone();
-        async move { target.connect().await.map_err(into_connection_error) }.boxed()
-    });
-    let manager = AsyncDieselConnectionManager::new_with_config(String::new(), config);
-    let max_age = options.max_age;
+fn pool(target: Target, options: &PoolOptions) -> Result<Pool<Connections>, DatabaseError> {
+    let manager = Connections {
+        target,
+        max_age: options.max_age,
+    };
     Pool::builder(manager)
         .max_size(options.max_size)
         .wait_timeout(Some(options.wait))
         .create_timeout(Some(options.connect))
         .recycle_timeout(Some(options.connect))
         .runtime(deadpool::Runtime::Tokio1)
-        .pre_recycle(Hook::sync_fn(move |_, metrics| match metrics.age() < max_age {
-            true => Ok(()),
-            false => Err(HookError::message("too old")),
-        }))
         .build()
         .map_err(|error| DatabaseError::Url(error.to_string()))
-}
-
-fn into_connection_error(error: DatabaseError) -> ConnectionError {
-    match error {
-        DatabaseError::SetUp(error) => error,
-        error => {
-            let causes =
-                std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
-            ConnectionError::BadConnection(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
-        }
-    }
 }
 
 /// A refused password will stay refused; a server that starts will be there soon.

@@ -4,23 +4,24 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use diesel_async::AsyncPgConnection;
+use diesel::connection::CacheSize;
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection as _};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::DatabaseError;
+use crate::connection::Driver;
 
 /// Parameters that Prisma writes into URLs. They concern its own client only.
-const FOREIGN_PARAMETERS: [&str; 7] = [
+const FOREIGN_PARAMETERS: [&str; 6] = [
     "schema",
     "connection_limit",
     "pool_timeout",
-    "pgbouncer",
     "socket_timeout",
     "statement_cache_size",
     "prepared_statements",
@@ -31,11 +32,15 @@ const FOREIGN_PARAMETERS: [&str; 7] = [
 /// `sslmode=require`, `verify-ca` and `verify-full` all check the certificate and the name in it, against
 /// `sslrootcert` if it is there: stricter than libpq. Without `sslmode`, a remote server is asked for TLS and its
 /// refusal, or a certificate that we cannot check, is accepted, as there nothing was promised.
+///
+/// `pgbouncer=true`, as Prisma has it, is for a pooler that gives each transaction another connection and does not know
+/// prepared statements: no statement outlives its transaction then.
 #[derive(Clone)]
 pub(crate) struct Target {
     config: Config,
     tls: Tls,
     timeout: Duration,
+    unprepared: bool,
 }
 
 #[derive(Clone)]
@@ -52,11 +57,12 @@ impl Target {
         connect_timeout: Duration,
     ) -> Result<Self, DatabaseError> {
         let (base, query) = split(url.expose_secret());
-        let (mut kept, mut mode, mut root) = (Vec::new(), "prefer", None);
+        let (mut kept, mut mode, mut root, mut unprepared) = (Vec::new(), "prefer", None, false);
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             match pair.split_once('=') {
                 Some(("sslmode", value)) => mode = value,
                 Some(("sslrootcert", value)) => root = Some(value),
+                Some(("pgbouncer", value)) => unprepared = matches!(value, "true" | "1"),
                 Some((name, _)) if FOREIGN_PARAMETERS.contains(&name) => {}
                 _ => kept.push(pair),
             }
@@ -73,17 +79,31 @@ impl Target {
             config,
             tls,
             timeout: connect_timeout,
+            unprepared,
         })
     }
 
-    /// Opens one connection.
+    /// Whether statements end with their transaction.
+    pub(crate) fn unprepared(&self) -> bool {
+        self.unprepared
+    }
+
+    /// Opens one connection, which a task of its own drives.
     pub(crate) async fn connect(&self) -> Result<AsyncPgConnection, DatabaseError> {
+        let (connection, mut driver) = self.connect_driven().await?;
+        #[expect(clippy::disallowed_methods, reason = "ends with its connection")]
+        tokio::spawn(async move { driver.drive(std::future::pending::<()>()).await });
+        Ok(connection)
+    }
+
+    /// Opens one connection.
+    pub(crate) async fn connect_driven(&self) -> Result<(AsyncPgConnection, Driver), DatabaseError> {
         tokio::time::timeout(self.timeout, self.negotiate())
             .await
             .unwrap_or(Err(DatabaseError::Silent))
     }
 
-    async fn negotiate(&self) -> Result<AsyncPgConnection, DatabaseError> {
+    async fn negotiate(&self) -> Result<(AsyncPgConnection, Driver), DatabaseError> {
         match &self.tls {
             Tls::Off => self.plain().await,
             Tls::Required(tls) => self.secured(tls, SslMode::Require).await,
@@ -94,38 +114,54 @@ impl Target {
         }
     }
 
-    async fn plain(&self) -> Result<AsyncPgConnection, DatabaseError> {
+    async fn plain(&self) -> Result<(AsyncPgConnection, Driver), DatabaseError> {
         let mut config = self.config.clone();
         config.ssl_mode(SslMode::Disable);
         let (client, connection) = config.connect(NoTls).await.map_err(DatabaseError::Connect)?;
-        set_up(client, connection).await
+        self.set_up(client, Driver::new(connection)).await
     }
 
     async fn secured(
         &self,
         tls: &MakeRustlsConnect,
         mode: SslMode,
-    ) -> Result<AsyncPgConnection, DatabaseError> {
+    ) -> Result<(AsyncPgConnection, Driver), DatabaseError> {
         let mut config = self.config.clone();
         config.ssl_mode(mode);
         let (client, connection) = config
             .connect(tls.clone())
             .await
             .map_err(DatabaseError::Connect)?;
-        set_up(client, connection).await
+        self.set_up(client, Driver::new(connection)).await
     }
-}
 
-async fn set_up<S>(
-    client: tokio_postgres::Client,
-    connection: tokio_postgres::Connection<tokio_postgres::Socket, S>,
-) -> Result<AsyncPgConnection, DatabaseError>
-where
-    S: tokio_postgres::tls::TlsStream + Unpin + Send + 'static,
-{
-    AsyncPgConnection::try_from_client_and_connection(client, connection)
-        .await
-        .map_err(DatabaseError::SetUp)
+    /// Diesel sets the session up by prepared statements: where these end with the transaction, they need one.
+    async fn set_up(
+        &self,
+        client: Client,
+        mut driver: Driver,
+    ) -> Result<(AsyncPgConnection, Driver), DatabaseError> {
+        let unprepared = self.unprepared;
+        let set_up = async move {
+            if !unprepared {
+                return AsyncPgConnection::try_from(client)
+                    .await
+                    .map_err(DatabaseError::SetUp);
+            }
+            client
+                .batch_execute("BEGIN; DEALLOCATE ALL")
+                .await
+                .map_err(DatabaseError::Connect)?;
+            let mut connection = AsyncPgConnection::try_from(client)
+                .await
+                .map_err(DatabaseError::SetUp)?;
+            connection.set_prepared_statement_cache_size(CacheSize::Disabled);
+            connection.batch_execute("COMMIT").await?;
+            Ok(connection)
+        };
+        let connection = driver.drive(set_up).await?;
+        Ok((connection, driver))
+    }
 }
 
 fn split(url: &str) -> (&str, &str) {

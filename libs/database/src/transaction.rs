@@ -6,22 +6,29 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use causeway_context::WorkspaceId;
-use diesel::result::Error as DieselError;
-use diesel_async::pooled_connection::deadpool::Object;
-use diesel_async::{
-    AnsiTransactionManager, AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection as _,
-    TransactionManager,
-};
+use diesel::pg::Pg;
+use diesel::query_builder::{QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel_async::AsyncPgConnection;
 
-use crate::error::is_repeatable;
-use crate::{Database, DatabaseError};
+use crate::connection::Driver;
+use crate::error::{is_lost, is_repeatable};
+use crate::lease::Lease;
+use crate::{Database, DatabaseError, Isolation};
 
 /// How often a transaction is tried when others are in its way.
 const ATTEMPTS: u32 = 4;
 
-/// How many connections are tried before the pool is said to be away: after a restart of the server the first may be
-/// dead without anybody having noticed.
+/// How many connections are tried before the database is said to be away: after a restart of the server the first may
+/// be dead without anybody having noticed.
 const CONNECTIONS: u32 = 3;
+
+/// Diesel's own commit would take the server's silent rollback of a failed transaction for success. The SELECT fails in
+/// one, so an error that the body swallowed cannot pass as a commit.
+const COMMIT: &str = "SELECT 1; COMMIT";
+
+/// Here it fails as well in a transaction that never had its scope: what begins it is not waited for.
+const COMMIT_IN_SCOPE: &str = "SELECT current_setting('app.workspace_id')::uuid; COMMIT";
 
 /// A transaction inside one workspace: row-level security shows and takes rows of this workspace only. Is a diesel
 /// connection itself.
@@ -34,6 +41,23 @@ impl WorkspaceTx {
     /// The workspace; for the explicit `workspace_id = ` of every statement.
     pub fn workspace(&self) -> WorkspaceId {
         self.workspace
+    }
+
+    /// Runs `statement` as the last one and commits, in one round trip where the connection has run it before: the
+    /// COMMIT follows without waiting for the answer. Answers the number of rows. Nothing may come after it, and what
+    /// the body answers then changes nothing any more, an error included.
+    ///
+    /// For a statement whose number of rows decides nothing, such as an insert. With the one that begins the
+    /// transaction, which is not waited for either, a transaction of one insert takes one round trip.
+    ///
+    /// # Errors
+    /// What the statement or the commit answers; nothing was done then. After a connection that is lost in between the
+    /// transaction may or may not have happened.
+    pub async fn last<Q>(&mut self, statement: Q) -> QueryResult<usize>
+    where
+        Q: QueryFragment<Pg> + QueryId + Send,
+    {
+        self.lease.last(statement, COMMIT_IN_SCOPE).await
     }
 }
 
@@ -89,9 +113,10 @@ where
 impl Database {
     /// Runs `body` in a transaction inside `workspace`, as described at [`WorkspaceTx`].
     ///
-    /// The scope is set in the same round trip that begins the transaction and ends with it. `body` may run several
-    /// times: when another transaction was in the way, it is repeated from the start. That is found in the chain of
-    /// causes of the error, so a store's error must keep its cause as `#[source]`.
+    /// What begins the transaction and sets the scope goes ahead of the first statement without being waited for; the
+    /// scope ends with the transaction, which is not committed without it. `body` may run several times: when another
+    /// transaction was in the way, or the connection was lost, it is repeated from the start. That is found in the chain
+    /// of causes of the error, so a store's error must keep its cause as `#[source]`.
     ///
     /// # Errors
     /// What `body` answers, after a rollback; or no connection, or a commit that failed.
@@ -109,9 +134,13 @@ impl Database {
             + Clone
             + Send,
     {
-        let begin = self.begin_sql(&workspace.to_string());
-        self.repeated(name, &begin, move |lease| WorkspaceTx { lease, workspace }, body)
-            .await
+        let begin = Begin {
+            sql: self.begin_sql(&workspace.to_string()),
+            // What can fail for another reason than a lost connection is waited for.
+            waits: self.isolation != Isolation::ReadCommitted || self.snapshot.is_some() || self.unprepared,
+        };
+        // Apart from the caller's future, which would else be as large as everything below.
+        Box::pin(self.repeated(name, &begin, move |lease| WorkspaceTx { lease, workspace }, body)).await
     }
 
     /// Runs `body` in a transaction without a workspace, as described at [`SystemTx`]; otherwise like
@@ -128,19 +157,28 @@ impl Database {
             + Clone
             + Send,
     {
-        let begin = self.begin_sql("");
-        self.repeated(name, &begin, |lease| SystemTx { lease }, body)
-            .await
+        // Without a scope no policy would notice a transaction that never began.
+        let begin = Begin {
+            sql: self.begin_sql(""),
+            waits: true,
+        };
+        Box::pin(self.repeated(name, &begin, |lease| SystemTx { lease }, body)).await
     }
 
     /// Limits are set here and not on the session, which a pooler between us and the server would share or refuse.
-    /// `scope` is a UUID or empty: it can hold nothing that ends the quotes.
+    /// `scope` is a UUID or empty, a snapshot has letters, digits
+    /// and hyphens: neither can hold what ends the quotes.
     fn begin_sql(&self, scope: &str) -> String {
+        let snapshot = self.snapshot.as_ref();
+        let snapshot = snapshot.map(|name| format!("SET TRANSACTION SNAPSHOT '{name}'; "));
         format!(
-            "BEGIN ISOLATION LEVEL {}; SELECT set_config('app.workspace_id', '{scope}', true), \
+            "BEGIN ISOLATION LEVEL {}; {}{}SELECT set_config('app.workspace_id', '{scope}', true), \
              set_config('statement_timeout', '{}', true), \
              set_config('idle_in_transaction_session_timeout', '{}', true)",
             self.isolation.as_sql(),
+            snapshot.unwrap_or_default(),
+            // What another client of the pooler left behind could bear the same name.
+            if self.unprepared { "DEALLOCATE ALL; " } else { "" },
             self.statement.as_millis(),
             self.idle_in_transaction.as_millis(),
         )
@@ -149,7 +187,7 @@ impl Database {
     async fn repeated<X, T, E, F>(
         &self,
         name: &'static str,
-        begin: &str,
+        begin: &Begin,
         open: impl Fn(Lease) -> X + Send + Sync,
         body: F,
     ) -> Result<T, E>
@@ -164,25 +202,30 @@ impl Database {
     {
         let mut attempt = 1;
         loop {
-            let error = match self.once(begin, &open, body.clone()).await {
+            let (error, sent) = match self.once(begin, &open, body.clone()).await {
                 Ok(value) => return Ok(value),
-                Err(error) => error,
+                Err(failed) => failed,
             };
-            if attempt == ATTEMPTS || !is_repeatable(&error) {
+            // After a commit was sent nobody knows.
+            let lost = is_lost(&error) && !sent && attempt < CONNECTIONS;
+            if attempt == ATTEMPTS || !(lost || is_repeatable(&error)) {
                 return Err(error);
             }
             tracing::debug!(transaction = name, attempt, "transaction is repeated");
-            tokio::time::sleep(pause(attempt)).await;
+            if !lost {
+                tokio::time::sleep(pause(attempt)).await;
+            }
             attempt += 1;
         }
     }
 
+    /// With an error it answers whether the commit had been sent.
     async fn once<X, T, E, F>(
         &self,
-        begin: &str,
+        begin: &Begin,
         open: &(impl Fn(Lease) -> X + Send + Sync),
         body: F,
-    ) -> Result<T, E>
+    ) -> Result<T, (E, bool)>
     where
         X: Transaction,
         T: Send,
@@ -191,35 +234,56 @@ impl Database {
             + for<'r> Body<&'r mut X, Result<T, E>, Running: Send>
             + Send,
     {
-        let mut transaction = open(self.begin(begin).await?);
-        match body(&mut transaction).await {
-            Ok(value) => {
-                transaction
-                    .into_lease()
-                    .commit()
-                    .await
-                    .map_err(DatabaseError::from)?;
-                Ok(value)
+        let (lease, mut driver) = self.begin(begin).await.map_err(|error| (error.into(), false))?;
+        let mut transaction = open(lease);
+        let work = async move {
+            let answer = body(&mut transaction).await;
+            let lease = transaction.into_lease();
+            match answer {
+                Ok(value) => match lease.commit(X::COMMIT).await {
+                    (Ok(()), connection) => (Ok(value), connection),
+                    (Err(error), connection) => (Err((DatabaseError::from(error).into(), true)), connection),
+                },
+                Err(error) => {
+                    let sent = lease.commit_was_sent();
+                    (Err((error, sent)), lease.rollback().await)
+                }
             }
-            Err(error) => {
-                transaction.into_lease().rollback().await;
-                Err(error)
-            }
+        };
+        let (answer, connection) = driver.drive(work).await;
+        if let Some(mut connection) = connection {
+            connection.driver = Some(driver);
         }
+        answer
     }
 
-    async fn begin(&self, sql: &str) -> Result<Lease, DatabaseError> {
+    /// A connection with an open transaction, and what drives it.
+    async fn begin(&self, begin: &Begin) -> Result<(Lease, Driver), DatabaseError> {
         let mut attempt = 1;
         loop {
-            let mut lease = Lease::new(self.lease().await?);
-            match AnsiTransactionManager::begin_transaction_sql(&mut *lease, sql).await {
-                Ok(()) => return Ok(lease),
+            let mut connection = Box::pin(self.lease()).await?;
+            let Some(mut driver) = connection.driver.take() else {
+                return Err(DatabaseError::Silent);
+            };
+            let mut lease = Lease::new(connection);
+            let begun = match begin.waits {
+                true => driver.drive(lease.begin(&begin.sql)).await,
+                false => lease.send_begin(&begin.sql).await,
+            };
+            match begun {
+                Ok(()) => return Ok((lease, driver)),
                 // Nothing was done yet, so this is safe to repeat.
                 Err(_) if attempt < CONNECTIONS => attempt += 1,
                 Err(error) => return Err(error.into()),
             }
         }
     }
+}
+
+/// How a transaction begins.
+struct Begin {
+    sql: String,
+    waits: bool,
 }
 
 /// Grows with the attempt; the random part keeps two that collided from colliding again.
@@ -229,83 +293,24 @@ fn pause(attempt: u32) -> Duration {
 }
 
 trait Transaction: Send {
+    /// What commits it.
+    const COMMIT: &'static str;
+
     fn into_lease(self) -> Lease;
 }
 
 impl Transaction for WorkspaceTx {
+    const COMMIT: &'static str = COMMIT_IN_SCOPE;
+
     fn into_lease(self) -> Lease {
         self.lease
     }
 }
 
 impl Transaction for SystemTx {
+    const COMMIT: &'static str = COMMIT;
+
     fn into_lease(self) -> Lease {
         self.lease
-    }
-}
-
-/// A connection out of the pool. It goes back only after a commit or a rollback; when it is dropped otherwise (a
-/// cancelled call, a panic) it is closed at once, which ends the transaction and its locks.
-struct Lease {
-    connection: Option<Object<AsyncPgConnection>>,
-}
-
-impl Lease {
-    fn new(connection: Object<AsyncPgConnection>) -> Self {
-        Self {
-            connection: Some(connection),
-        }
-    }
-
-    /// Diesel's own commit would take the server's silent rollback of a failed transaction for success. The SELECT
-    /// fails in one, so an error that the body swallowed cannot pass as a commit.
-    async fn commit(mut self) -> Result<(), DieselError> {
-        match self.batch_execute("SELECT 1; COMMIT").await {
-            Ok(()) => {
-                *self.transaction_state() = AnsiTransactionManager::default();
-                self.give_back();
-                Ok(())
-            }
-            Err(error) => {
-                self.rollback().await;
-                Err(error)
-            }
-        }
-    }
-
-    async fn rollback(mut self) {
-        let connection: &mut AsyncPgConnection = &mut self;
-        if AnsiTransactionManager::rollback_transaction(connection)
-            .await
-            .is_ok()
-        {
-            self.give_back();
-        }
-    }
-
-    fn give_back(mut self) {
-        drop(self.connection.take());
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            drop(Object::take(connection));
-        }
-    }
-}
-
-impl Deref for Lease {
-    type Target = AsyncPgConnection;
-
-    fn deref(&self) -> &AsyncPgConnection {
-        self.connection.as_deref().expect("only given back by value")
-    }
-}
-
-impl DerefMut for Lease {
-    fn deref_mut(&mut self) -> &mut AsyncPgConnection {
-        self.connection.as_deref_mut().expect("only given back by value")
     }
 }

@@ -16,10 +16,13 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tower::{BoxError, Service};
 
+use crate::EgressOptions;
+use crate::reach::Resolver;
+
 /// What hyper dials with.
 #[derive(Clone)]
 pub(crate) struct Dial {
-    inner: HttpsConnector<HttpConnector>,
+    inner: HttpsConnector<HttpConnector<Resolver>>,
     timeout: Duration,
 }
 
@@ -28,16 +31,16 @@ pub(crate) struct Dial {
 struct ConnectTimeout(Duration);
 
 impl Dial {
-    pub(crate) fn new(timeout: Duration, roots: Option<RootCertStore>) -> Self {
-        let mut tcp = HttpConnector::new();
+    pub(crate) fn new(options: &EgressOptions) -> Self {
+        let mut tcp = HttpConnector::new_with_resolver(Resolver::new(options.reach));
         // The scheme is checked by `Egress::send`.
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(Duration::from_secs(30)));
-        let builder = trust(roots);
+        let builder = trust(options.roots.clone());
         Self {
             inner: builder.https_or_http().enable_all_versions().wrap_connector(tcp),
-            timeout,
+            timeout: options.connect_timeout,
         }
     }
 }

@@ -3,6 +3,8 @@ use std::io;
 
 use hyper_util::client::legacy;
 
+use crate::reach::NotPublic;
+
 /// What stood in the way of a request. No variant shows a URL, a header or a body.
 #[derive(Debug, thiserror::Error)]
 pub enum EgressError {
@@ -35,11 +37,16 @@ pub enum EgressError {
     /// Not an absolute http or https URL.
     #[error("the request has no absolute http or https URL")]
     InvalidRequest,
+    /// The host is not at a public address, and only those may be reached.
+    #[error("the upstream is not at a public address")]
+    NotPublic,
 }
 
 impl EgressError {
     pub(crate) fn of_client(error: legacy::Error) -> Self {
-        if is_tls(&error) {
+        if is_not_public(&error) {
+            Self::NotPublic
+        } else if is_tls(&error) {
             Self::Tls(Box::new(error))
         } else if error.is_connect() {
             Self::Connect(Box::new(error))
@@ -49,15 +56,18 @@ impl EgressError {
     }
 }
 
-/// rustls arrives inside an `io::Error`, which hides it from `source()`.
+fn is_not_public(error: &(dyn Error + 'static)) -> bool {
+    any_cause(error, &|cause| cause.is::<NotPublic>())
+}
+
 fn is_tls(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(current) = next {
-        let inside = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if current.is::<rustls::Error>() || inside.is_some_and(|inside| is_tls(inside)) {
-            return true;
-        }
-        next = current.source();
-    }
-    false
+    any_cause(error, &|cause| cause.is::<rustls::Error>())
+}
+
+/// Whether an error or one of its causes is such a one. An `io::Error` hides what it holds from `source()`.
+fn any_cause(error: &(dyn Error + 'static), is: &dyn Fn(&(dyn Error + 'static)) -> bool) -> bool {
+    let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    is(error)
+        || inside.is_some_and(|inside| any_cause(inside, is))
+        || error.source().is_some_and(|source| any_cause(source, is))
 }

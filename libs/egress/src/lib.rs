@@ -4,9 +4,11 @@
 mod body;
 mod connect;
 mod error;
+mod reach;
 
 pub use body::EgressBody;
 pub use error::EgressError;
+pub use reach::{Reach, is_public, may_be_public};
 pub use rustls::RootCertStore;
 
 use std::fmt;
@@ -30,6 +32,8 @@ pub struct EgressOptions {
     pub user_agent: String,
     /// The authorities to trust instead of the system's (or, where there are none, Mozilla's).
     pub roots: Option<RootCertStore>,
+    /// Which addresses may be reached.
+    pub reach: Reach,
 }
 
 impl Default for EgressOptions {
@@ -39,6 +43,7 @@ impl Default for EgressOptions {
             idle_timeout: Duration::from_secs(60),
             user_agent: concat!("causeway/", env!("CARGO_PKG_VERSION")).to_owned(),
             roots: None,
+            reach: Reach::Anywhere,
         }
     }
 }
@@ -48,6 +53,7 @@ impl Default for EgressOptions {
 pub struct Egress {
     client: Client<connect::Dial, Full<Bytes>>,
     user_agent: Option<HeaderValue>,
+    reach: Reach,
 }
 
 impl fmt::Debug for Egress {
@@ -63,17 +69,19 @@ impl Egress {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(options.idle_timeout)
             .timer(TokioTimer::new())
-            .build(connect::Dial::new(options.connect_timeout, options.roots));
+            .build(connect::Dial::new(&options));
         Self {
             client,
             user_agent: HeaderValue::from_str(&options.user_agent).ok(),
+            reach: options.reach,
         }
     }
 
     /// Sends `request` and waits at most `deadline` for the head of the answer; the body has no deadline of its own.
     ///
     /// # Errors
-    /// [`EgressError::InvalidRequest`] without an absolute http or https URL; otherwise whatever stood in the way. Any
+    /// [`EgressError::InvalidRequest`] without an absolute http or https URL, [`EgressError::NotPublic`] for a host that
+    /// [`EgressOptions::reach`] leaves out; otherwise whatever stood in the way. Any
     /// status is an answer and not an error.
     pub async fn send(
         &self,
@@ -83,6 +91,10 @@ impl Egress {
         let uri = request.uri();
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
             return Err(EgressError::InvalidRequest);
+        }
+        // An address in place of a name is never resolved, so it is judged here.
+        if self.reach == Reach::Public && !reach::is_allowed(uri) {
+            return Err(EgressError::NotPublic);
         }
         if let Some(user_agent) = &self.user_agent {
             request

@@ -191,3 +191,29 @@ async fn connections_are_used_again() {
     }
     assert_eq!(seen.len(), 1);
 }
+
+#[tokio::test]
+async fn a_host_of_a_tenant_must_be_public_by_name_and_by_address() {
+    let egress = Egress::new(EgressOptions {
+        connect_timeout: SECOND,
+        reach: Reach::Public,
+        ..EgressOptions::default()
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = listener.local_addr().unwrap().port();
+    for host in ["127.0.0.1", "localhost", "[::1]", "169.254.169.254"] {
+        let refused = egress
+            .send(request(format!("https://{host}:{upstream}")), SECOND)
+            .await;
+        assert!(
+            matches!(refused, Err(EgressError::NotPublic)),
+            "{host}: {refused:?}"
+        );
+    }
+    // Past the first look at the text it is the resolver that refuses: nothing is dialled.
+    let name = request(format!("https://localhost:{upstream}")).map(Full::new);
+    let refused = egress.client.request(name).await.map_err(EgressError::of_client);
+    assert!(matches!(refused, Err(EgressError::NotPublic)), "{refused:?}");
+    let plain = egress.send(request("http://1.1.1.1"), SECOND).await;
+    assert!(matches!(plain, Err(EgressError::NotPublic)), "{plain:?}");
+}

@@ -61,8 +61,11 @@ pub fn http_status(error: &ApiError) -> StatusCode {
         "HEADERS_TOO_LARGE" => return StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         "METHOD_NOT_ALLOWED" => return StatusCode::METHOD_NOT_ALLOWED,
         "UNSUPPORTED_MEDIA_TYPE" => return StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "LAST_OWNER" => return StatusCode::CONFLICT,
+        "LAST_OWNER" | "ERASURE_BEGUN" | "EXPORT_NOT_READY" => return StatusCode::CONFLICT,
+        "RANGE_NOT_SATISFIABLE" => return StatusCode::RANGE_NOT_SATISFIABLE,
         "IDEMPOTENCY_KEY_REUSED" => return StatusCode::UNPROCESSABLE_ENTITY,
+        "OTHER_REGION" => return StatusCode::TEMPORARY_REDIRECT,
+        "REGION_UNKNOWN" => return StatusCode::MISDIRECTED_REQUEST,
         "PROVIDER_UNAVAILABLE" => return StatusCode::FAILED_DEPENDENCY,
         _ => {}
     }

@@ -9,6 +9,7 @@ mod health;
 mod listen;
 mod outbound;
 mod panic_guard;
+mod remote;
 mod server;
 mod service;
 mod token;

@@ -25,7 +25,7 @@ use crate::channel::{LinkError, MeshChannel};
 use crate::server::SECRET_HEADER;
 use crate::token::ServiceIdentity;
 use crate::watched::Running;
-use crate::{REQUEST_ID_HEADER, deadline};
+use crate::{REQUEST_ID_HEADER, deadline, remote};
 
 /// The deadline of a call that names none. Longer than three attempts at a model provider (C-13).
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(120);
@@ -41,7 +41,8 @@ pub struct Mesh {
     links: Arc<RwLock<HashMap<&'static str, MeshChannel>>>,
 }
 
-/// For whom a call is made: put into a request's extensions, read by the channel.
+/// For whom a call is made: put into a request's extensions, read by the channel. The gateway puts a
+/// [`Remote`](causeway_context::Remote) beside it.
 #[derive(Debug, Clone)]
 pub struct OnBehalf {
     /// The end user.
@@ -195,6 +196,7 @@ impl Outbound {
                 causeway_telemetry::report(&error, answer.error_id, "sign a service token");
                 Status::from(answer)
             })?;
+        remote::write(request);
         let headers = request.headers_mut();
         headers.insert(http::header::AUTHORIZATION, authorization);
         // Only the door and the channel speak for a caller: what else a request carries is nobody's word.

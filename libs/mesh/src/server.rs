@@ -24,9 +24,9 @@ use tracing::Instrument as _;
 
 use crate::listen::PeerAddr;
 use crate::outbound::{DEFAULT_DEADLINE, MAX_DEADLINE};
-use crate::token::{OPERATOR, ServiceIdentity};
+use crate::token::{OPERATOR, Proven, ServiceIdentity};
 use crate::watched::Running;
-use crate::{deadline, panic_guard};
+use crate::{deadline, panic_guard, remote};
 
 /// Where an operator may present the internal secret itself (design §4).
 pub const SECRET_HEADER: &str = "x-internal-service-secret";
@@ -143,16 +143,27 @@ impl Shared {
             let open = self.options.open_reflection || self.operator(request).is_some();
             return if open { Ok(()) } else { self.any_token(request) };
         };
-        let (caller, request_id) = match self.operator(request) {
-            Some(caller) => (caller, request_id(request.headers())),
+        let Proven {
+            caller,
+            request_id,
+            by_door,
+        } = match self.operator(request) {
+            Some(caller) => Proven {
+                caller,
+                request_id: request_id(request.headers()),
+                by_door: false,
+            },
             None => self.by_token(request, method.owner, method.path)?,
         };
+        let remote = by_door.then(|| remote::read(request.headers())).flatten();
         caller.authorize(method)?;
         #[expect(
             clippy::disallowed_methods,
             reason = "the one clock of a call: handlers take the time from the context"
         )]
-        let context = CallContext::new(caller, method, request_id, Utc::now()).until(until.into_std());
+        let context = CallContext::new(caller, method, request_id, Utc::now())
+            .from_remote(remote)
+            .until(until.into_std());
         request.extensions_mut().insert(context);
         Ok(())
     }
@@ -172,12 +183,7 @@ impl Shared {
         }
     }
 
-    fn by_token(
-        &self,
-        request: &Request<Body>,
-        owner: &'static str,
-        path: &str,
-    ) -> Result<(Caller, RequestId), ApiError> {
+    fn by_token(&self, request: &Request<Body>, owner: &'static str, path: &str) -> Result<Proven, ApiError> {
         let mut values = request.headers().get_all(http::header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
             return Err(ApiError::unauthenticated());

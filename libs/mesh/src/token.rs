@@ -11,6 +11,9 @@ use uuid::Uuid;
 /// The issuer of tokens that a person made with `causeway token service`.
 pub const OPERATOR: &str = "operator";
 
+/// The issuer whose word on where a request came from counts.
+const DOOR: &str = "gateway";
+
 /// How long a service token lives, in seconds: longer than a slow network, shorter than an attacker's patience.
 const LIFETIME_SECONDS: i64 = 30;
 
@@ -20,6 +23,16 @@ pub struct ServiceIdentity {
     /// The name, such as `gateway`.
     pub name: &'static str,
     keys: Arc<ServiceTokenKeys>,
+}
+
+/// What a service token proves.
+pub(crate) struct Proven {
+    /// Who is calling.
+    pub(crate) caller: Caller,
+    /// The request at the door.
+    pub(crate) request_id: RequestId,
+    /// Whether the gateway sent it.
+    pub(crate) by_door: bool,
 }
 
 impl ServiceIdentity {
@@ -71,20 +84,17 @@ impl ServiceIdentity {
     ///
     /// # Errors
     /// [`TokenError`] for any token that is not for this service and RPC, now.
-    pub(crate) fn verify(
-        &self,
-        token: &str,
-        method: &str,
-        now: DateTime<Utc>,
-    ) -> Result<(Caller, RequestId), TokenError> {
+    pub(crate) fn verify(&self, token: &str, method: &str, now: DateTime<Utc>) -> Result<Proven, TokenError> {
         let claims = self.keys.verify(token, self.name, method, now)?;
+        let by_door = claims.iss == DOOR;
         let caller = match claims.caller {
             serde_json::Value::Null => Caller::service(&claims.iss),
             caller => serde_json::from_value(caller).map_err(|_| TokenError::default())?,
         };
-        Ok((
+        Ok(Proven {
             caller,
-            RequestId::parse(&claims.request_id).unwrap_or_else(RequestId::generate),
-        ))
+            request_id: RequestId::parse(&claims.request_id).unwrap_or_else(RequestId::generate),
+            by_door,
+        })
     }
 }

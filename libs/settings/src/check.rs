@@ -312,3 +312,77 @@ pub(crate) fn provider(text: &str) -> Checked {
         "every entry must be a known provider: anthropic, openai or mock",
     )
 }
+
+/// The name of a region of this platform, as a tenant's home is stored.
+pub(crate) fn region(text: &str) -> Checked {
+    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    ensure(
+        (1..=32).contains(&text.len()) && text.bytes().all(letter),
+        "must be 1 to 32 of a-z 0-9 -",
+    )
+}
+
+/// `region=https://host`: an origin, so that path and query of a request can follow it.
+pub(crate) fn region_url(text: &str) -> Checked {
+    const FORM: &str = "every entry must be region=https://host, without a path";
+    let (name, url) = text.split_once('=').ok_or(FORM)?;
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"))
+        .ok_or(FORM)?;
+    ensure(
+        region(name).is_ok() && has_host(rest) && !rest.contains(['/', '?', '#', '@', '\\']),
+        FORM,
+    )
+}
+
+/// The id of a workspace, or the name that one has.
+pub(crate) fn workspace(text: &str) -> Checked {
+    let hex = |(place, byte): (usize, u8)| match place {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    ensure(
+        text == "default" || (text.len() == 36 && text.bytes().enumerate().all(hex)),
+        "must be the id of a workspace (a UUID), or default",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_has_an_address_without_a_path() {
+        for good in ["eu-west-1=https://eu.example", "a=http://127.0.0.1:4000"] {
+            assert!(region_url(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "https://eu.example",
+            "eu=ftp://eu.example",
+            "eu=//eu.example",
+            "EU=https://eu.example",
+            "=https://eu.example",
+            "eu=https://",
+            "eu=https://eu.example/",
+            "eu=https://user@eu.example",
+            "eu=https://eu.example?a",
+            "eu=https://eu.example\\@evil.example",
+        ] {
+            assert!(region_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_workspace_is_a_uuid_or_has_the_one_name() {
+        assert!(workspace("00000000-0000-7000-8064-656661756c74").is_ok() && workspace("default").is_ok());
+        for bad in [
+            "acme",
+            "Default",
+            "0000000000007000806465666175",
+            "00000000-0000-7000-8064-65666175-c74",
+        ] {
+            assert!(workspace(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 /// The URL of a superuser of a server that tests may fill with databases.
 const ADMIN_URL: &str = "CAUSEWAY_TEST_DATABASE_URL";
+/// Host and port of a PgBouncer in transaction mode in front of the same server.
+const POOLER: &str = "CAUSEWAY_TEST_PGBOUNCER";
 /// The role that owns every table, as in production.
 const OWNER: &str = "causeway_test_owner";
 /// The role that services connect as: owns nothing, bypasses nothing.
@@ -86,6 +88,28 @@ impl TestDb {
     /// The URL of the service's role.
     pub fn service_url(&self) -> &SecretString {
         &self.service
+    }
+
+    /// The URL of the service's role by way of a pooler, which has two connections for each database and gives every
+    /// transaction one of them. None at home without one: the test says so and returns.
+    ///
+    /// # Panics
+    /// Without a pooler when `CI` is set.
+    pub fn pooled_url(&self) -> Option<SecretString> {
+        let Ok(pooler) = std::env::var(POOLER) else {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "{POOLER} must be set where CI is"
+            );
+            println!("skipped: {POOLER} is not set");
+            return None;
+        };
+        let service = self.service.expose_secret();
+        let host = service.rfind('@').map_or(0, |at| at + 1);
+        let path = service[host..]
+            .find('/')
+            .map_or(service.len(), |slash| host + slash);
+        Some(format!("{}{pooler}{}", &service[..host], &service[path..]).into())
     }
 
     /// The URL of the role that owns the tables.

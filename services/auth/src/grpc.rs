@@ -1,5 +1,12 @@
 //! The RPCs: decode, one use case, encode.
 
+mod clients;
+mod mfa;
+mod oauth;
+mod recovery;
+mod revocations;
+mod sessions;
+
 use std::sync::Arc;
 
 use causeway_context::{CallContext, from_timestamp, to_timestamp};
@@ -10,10 +17,12 @@ use causeway_errors::ApiError;
 use secrecy::ExposeSecret as _;
 use tonic::{Request, Response, Status};
 
+pub(crate) use revocations::RevocationRpc;
+
 use crate::domain::PersonalToken;
 use crate::service::{
-    AuthService, CreateTokenRequest, ExchangeRequest, Exchanged, LoginRequest, RegisterRequest, Tokens,
-    permissions,
+    AuthService, CreateTokenRequest, ExchangeRequest, Exchanged, LoggedIn, LoginRequest, RegisterRequest,
+    Tokens, permissions,
 };
 
 /// The RPCs over the use cases.
@@ -71,15 +80,20 @@ impl Rpc for Grpc {
             password,
             workspace_id,
         };
-        let tokens = self.0.login(&ctx, request).await.map_err(ApiError::from)?;
-        Ok(Response::new(wire::LoginResponse {
-            access_token: tokens.access.expose_secret().to_owned(),
-            token_type: BEARER.to_owned(),
-            expires_in: tokens.access_life.num_seconds(),
-            workspace_id: tokens.workspace.to_string(),
-            refresh_token: tokens.refresh.expose_secret().to_owned(),
-            session_id: tokens.session.to_string(),
-        }))
+        let answer = match self.0.login(&ctx, request).await.map_err(ApiError::from)? {
+            LoggedIn::SecondFactor(token) => mfa::second_step(&token),
+            LoggedIn::Open(tokens) => wire::LoginResponse {
+                access_token: tokens.access.expose_secret().to_owned(),
+                token_type: BEARER.to_owned(),
+                expires_in: tokens.access_life.num_seconds(),
+                workspace_id: tokens.workspace.to_string(),
+                refresh_token: tokens.refresh.expose_secret().to_owned(),
+                session_id: tokens.session.to_string(),
+                mfa_required: None,
+                mfa_token: None,
+            },
+        };
+        Ok(Response::new(answer))
     }
 
     async fn exchange(&self, request: Request<wire::ExchangeRequest>) -> Answer<wire::ExchangeResponse> {
@@ -95,6 +109,7 @@ impl Rpc for Grpc {
             token: token.into(),
             workspace_id,
             refresh,
+            scope: Vec::new(),
         };
         let exchanged: Exchanged = self.0.exchange(&ctx, request).await.map_err(ApiError::from)?;
         let refresh = exchanged.refresh.as_ref();
@@ -149,12 +164,15 @@ impl Rpc for Grpc {
             name: membership.name,
             role: membership.role,
         });
+        let second_factor = me.factor.map(|factor| mfa::second_factor(&me.principal, &factor));
         Ok(Response::new(wire::GetMeResponse {
             principal: Some((&me.principal).into()),
             email: me.email,
+            email_verified: me.email_verified,
             workspaces: workspaces.collect(),
             permissions: me.principal.permissions,
             mfa: me.principal.mfa,
+            second_factor,
         }))
     }
 

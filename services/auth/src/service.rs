@@ -1,13 +1,25 @@
 //! Use cases: one method per RPC, over the ports to the store and to tenancy.
 
+mod api_keys;
 mod catalogue;
+mod clients;
 mod exchange;
+mod introspect;
+mod limits;
 mod login;
 mod me;
+mod mfa;
 mod refresh;
 mod register;
+mod reset;
+mod revoke;
 mod session;
+mod sessions;
+mod standing;
+mod token_endpoint;
 mod tokens;
+mod verification;
+mod verified;
 
 #[cfg(test)]
 mod tests;
@@ -16,28 +28,39 @@ use std::sync::Arc;
 
 use causeway_context::{CallContext, SessionId, WorkspaceId};
 use causeway_crypto::token::RefreshTokenKey;
-use causeway_crypto::{AccessClaims, AccessTokenKey};
+use causeway_crypto::{AccessClaims, AccessTokenKey, Peppers};
 use causeway_errors::Violation;
 use causeway_outbox::RelayHandle;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
+use crate::breached::{BreachedPasswords, CommonPasswords};
 use crate::config::Config;
-use crate::domain::{Invalid, RefreshToken, Session};
+use crate::domain::{Invalid, RefreshToken, Scopes, Session};
 use crate::error::AuthError;
+use crate::mailer::Post;
 use crate::passwords::Passwords;
 use crate::store::AuthStore;
 use crate::subject::ClerkSessions;
 use crate::tenancy::{Membership, Tenancy};
 
 pub(crate) use catalogue::permissions;
+pub(crate) use clients::{ClientChange, CreateClientRequest, RotationEnd, WithSecret};
 pub(crate) use exchange::{ExchangeRequest, Exchanged};
-pub(crate) use login::LoginRequest;
+pub(crate) use introspect::Introspected;
+pub(crate) use login::{LoggedIn, LoginRequest};
+pub(crate) use mfa::{Elevated, FactorState};
 pub(crate) use register::RegisterRequest;
+pub(crate) use revoke::RevokeRequest;
+pub(crate) use standing::Standing;
+pub(crate) use token_endpoint::{ClientCredentials, Granted, TokenRequest};
 pub(crate) use tokens::CreateTokenRequest;
 
+pub(crate) use sessions::current;
+
 use session::Assurance;
+use verified::VerifiedClients;
 
 /// The use cases.
 pub(crate) struct AuthService {
@@ -47,11 +70,22 @@ pub(crate) struct AuthService {
     clerk: Option<Arc<dyn ClerkSessions>>,
     relay: RelayHandle,
     passwords: Passwords,
+    breached: Arc<dyn BreachedPasswords>,
+    mail: Post,
     access_key: AccessTokenKey,
     refresh_key: RefreshTokenKey,
+    peppers: Peppers,
+    verified: VerifiedClients,
+    mfa: mfa::Factors,
+    /// Whom our tokens are for.
+    audience: Option<String>,
+    issuer: Option<String>,
     access_life: TimeDelta,
     refresh_life: TimeDelta,
+    session_life: TimeDelta,
+    refresh_grace: TimeDelta,
     registration_open: bool,
+    single_tenant: bool,
 }
 
 /// The tokens of a session, for the client.
@@ -85,13 +119,28 @@ impl AuthService {
             clerk,
             relay,
             passwords,
+            breached: Arc::new(CommonPasswords),
+            mail: Post::default(),
             access_key: AccessTokenKey::new(&config.signing_secret, issuer, audience)
                 .with_max_lifetime(config.access_life),
             refresh_key: RefreshTokenKey::new(&config.refresh_secret),
+            peppers: Peppers::new(config.pepper.as_ref(), config.former_pepper.as_ref()),
+            verified: VerifiedClients::default(),
+            mfa: mfa::Factors::new(config),
+            audience: config.audience.clone(),
+            issuer: config.issuer.clone(),
             access_life: config.access_life,
             refresh_life: config.refresh_life,
+            session_life: config.session_life,
+            refresh_grace: config.refresh_grace,
             registration_open: config.registration_open,
+            single_tenant: config.single_tenant,
         }
+    }
+
+    /// The same use cases, whose mail goes that way.
+    pub(crate) fn with_mail(self, mail: Post) -> Self {
+        Self { mail, ..self }
     }
 
     /// Lets the log have a fact before the answer goes out, if the log is quick. The fact is safe in the outbox anyway.
@@ -116,26 +165,39 @@ impl AuthService {
             exp: now + self.access_life.num_seconds(),
             nbf: now,
             iat: now,
-            jti: Uuid::now_v7().to_string(),
+            jti: issued_id(ctx.now).to_string(),
             sid: session.id.to_string(),
             workspace_id: membership.workspace.to_string(),
             roles: vec![membership.role.clone()],
-            scope: String::new(),
-            mfa: assurance.mfa,
+            scope: assurance.scope.join(" "),
+            mfa: assurance.factor.is_some(),
+            mfa_required: self.mfa.enforced && membership.mfa_required,
+            mfa_enrolled: self.mfa.enforced && assurance.enrolled,
             act: assurance.act,
+            client_id: None,
         };
         Ok(self.access_key.sign(&claims)?.into())
     }
 
-    fn refresh_token(&self, ctx: &CallContext, session: SessionId, text: &str) -> RefreshToken {
+    /// A refresh token that is issued now. It never outlives its session (REF-05).
+    fn refresh_token(&self, ctx: &CallContext, session: &Session, text: &str) -> RefreshToken {
         RefreshToken {
             hash: self.refresh_key.hash(text),
-            session,
+            session: session.id,
+            generation: 0,
             issued_at: ctx.now,
-            expires_at: ctx.now + self.refresh_life,
+            expires_at: (ctx.now + self.refresh_life).min(session.expires_at),
             used_at: None,
         }
     }
+}
+
+/// An id that tells when it was made to the millisecond, where `iat` has seconds: gateways compare it with the time of a
+/// revocation (REF-06).
+fn issued_id(now: DateTime<Utc>) -> Uuid {
+    let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
+    let made = Timestamp::from_unix(NoContext, seconds, now.timestamp_subsec_nanos());
+    Uuid::new_v7(made)
 }
 
 /// The same call under the name of another RPC, whose audit action says what was done.
@@ -161,6 +223,19 @@ impl Fields {
             field: field.into(),
             description: invalid.to_owned(),
         });
+    }
+
+    /// Scopes that the caller holds: granting needs holding (RBAC-04).
+    fn scopes(&mut self, field: &str, asked: Vec<String>, ctx: &CallContext) -> Option<Scopes> {
+        match Scopes::of(asked, &ctx.caller.permissions) {
+            Ok(scopes) => Some(scopes),
+            Err(missing) => {
+                for index in missing {
+                    self.wrong(format!("{field}[{index}]"), "is not a permission that you hold");
+                }
+                None
+            }
+        }
     }
 
     fn into_error(self) -> AuthError {

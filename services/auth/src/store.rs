@@ -5,22 +5,33 @@
 
 #[cfg(test)]
 mod conformance;
+mod factor;
+pub(crate) mod guesses;
+pub(crate) mod history;
 mod memory;
 mod postgres;
+pub(crate) mod recovery;
 
 use async_trait::async_trait;
 use causeway_context::{SessionId, TokenId, UserId, WorkspaceId};
+use causeway_crypto::StoredSecret;
 use causeway_outbox::OutboxEvent;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
 use crate::domain::{
-    Account, Claim, Email, Hash, Identity, Member, NewSession, PersonalToken, RefreshToken, Revocation,
-    SessionToken,
+    Account, Claim, Client, ClientId, Email, Hash, Identity, Member, NewSession, Opened, PersonalToken,
+    RefreshToken, Revocation, Session, SessionToken, Whose,
 };
 use crate::page::Page;
 
+pub(crate) use crate::data::store::DataStore;
+pub(crate) use factor::FactorStore;
+pub(crate) use guesses::GuessStore;
+pub(crate) use history::HistoryStore;
 pub(crate) use memory::MemoryStore;
 pub(crate) use postgres::PgStore;
+pub(crate) use recovery::RecoveryStore;
 
 /// A cause, kept for the log.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -31,12 +42,37 @@ pub(crate) enum StoreError {
     /// What is to be added is there already.
     #[error("the row is there already")]
     Conflict(#[source] Cause),
+    /// The workspace was erased.
+    #[error("the workspace is erased")]
+    Erased,
     /// The store does not answer; a write may or may not have happened.
     #[error("the store is unavailable")]
     Unavailable(#[source] Cause),
+    /// A sealed value lies under a data key that may not be written any more (ROT-05): seal it anew.
+    #[error("the data key may not be written any more")]
+    Fenced,
     /// A row does not hold what its column promises.
     #[error("a row cannot be read")]
     Corrupt(#[source] Cause),
+}
+
+/// The longest life of an access token: for so long gateways are told of a session that ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AccessLife(pub(crate) TimeDelta);
+
+impl Default for AccessLife {
+    fn default() -> Self {
+        Self(TimeDelta::minutes(15))
+    }
+}
+
+/// The fact that one of several sessions ended, in the log of its workspace.
+fn closed_fact(fact: &OutboxEvent, session: SessionId, workspace: WorkspaceId) -> OutboxEvent {
+    let fact = fact.clone().in_workspace(workspace);
+    OutboxEvent {
+        id: Uuid::now_v7(),
+        ..fact.target("session", session.to_string())
+    }
 }
 
 /// Local accounts.
@@ -79,18 +115,23 @@ pub(crate) trait IdentityStore: Send + Sync + 'static {
 /// Sessions and their refresh tokens.
 #[async_trait]
 pub(crate) trait SessionStore: Send + Sync + 'static {
-    /// Adds a session with its first refresh token. False, with nothing changed, if its proof was used before; of many
-    /// at once, one succeeds. Proofs that ended before the session was opened are forgotten.
-    async fn open_session(&self, new: &NewSession, fact: OutboxEvent) -> Result<bool, StoreError>;
+    /// Adds a session with its first refresh token, and the sign-in to the person's history. Nothing is changed if its
+    /// proof was used before, of which one of many at once succeeds, or if its password is not the account's any more.
+    /// Proofs that ended before the session was opened are forgotten.
+    async fn open_session(&self, new: &NewSession, fact: OutboxEvent) -> Result<Opened, StoreError>;
 
     /// The refresh token with that hash, and its session.
     async fn find_refresh_token(&self, hash: &Hash) -> Result<Option<SessionToken>, StoreError>;
 
-    /// Marks the token `used` as used at the time that `successor` was issued, and adds `successor`. False, with
-    /// nothing changed, if the token was used before, ended, or its session is closed. Of many at once, one succeeds.
+    /// Marks the token `used` as used at the time that `successor` was issued, adds `successor`, and lets the session
+    /// live as long. False, with nothing added, if the token was used before, ended, or its session is closed or over.
+    /// Of many at once, one succeeds.
     async fn rotate(&self, used: &Hash, successor: &RefreshToken) -> Result<bool, StoreError>;
 
-    /// Ends a session. False, and no fact, if it had ended or does not exist.
+    /// A session.
+    async fn find_session(&self, session: SessionId) -> Result<Option<Session>, StoreError>;
+
+    /// Ends a session, which every gateway is told (REF-06). False, and no fact, if it had ended or does not exist.
     async fn close_session(
         &self,
         session: SessionId,
@@ -99,37 +140,47 @@ pub(crate) trait SessionStore: Send + Sync + 'static {
     ) -> Result<bool, StoreError>;
 }
 
-/// Personal access tokens.
+/// Personal access tokens and API keys.
 #[async_trait]
 pub(crate) trait TokenStore: Send + Sync + 'static {
-    /// Adds a token under the hash of its secret.
+    /// Adds a token under the stored form of its secret.
     async fn insert_token(
         &self,
         token: &PersonalToken,
-        hash: &Hash,
+        stored: &StoredSecret,
         fact: OutboxEvent,
     ) -> Result<(), StoreError>;
 
-    /// The person's tokens in the workspace that were not revoked, newest first.
+    /// The tokens in the workspace that were not revoked, newest first.
     async fn list_tokens(
         &self,
         workspace: WorkspaceId,
-        user: UserId,
+        whose: Whose,
         page: Page,
     ) -> Result<Vec<PersonalToken>, StoreError>;
 
-    /// Revokes a token of the person. The fact is kept only if it was alive.
+    /// Revokes a token. The fact is kept only if it was alive.
     async fn revoke_token(
         &self,
         workspace: WorkspaceId,
-        user: UserId,
+        whose: Whose,
         token: TokenId,
         at: DateTime<Utc>,
         fact: OutboxEvent,
     ) -> Result<Revocation, StoreError>;
 
-    /// The token with that hash, of whatever workspace: the only question that spans tenants.
-    async fn find_token(&self, hash: &Hash) -> Result<Option<PersonalToken>, StoreError>;
+    /// The token with one of those hashes, of whatever workspace, and its stored form.
+    async fn find_token(&self, hashes: &[Hash]) -> Result<Option<(PersonalToken, StoredSecret)>, StoreError>;
+
+    /// A token by its id.
+    async fn token_by_id(
+        &self,
+        workspace: WorkspaceId,
+        token: TokenId,
+    ) -> Result<Option<PersonalToken>, StoreError>;
+
+    /// Stores a token's secret in another form. Nothing happens if it does not lie in the old one any more.
+    async fn rehash_token(&self, old: &Hash, new: &StoredSecret) -> Result<(), StoreError>;
 
     /// Notes that the token was used, unless a later use is noted.
     async fn touch_token(
@@ -140,7 +191,90 @@ pub(crate) trait TokenStore: Send + Sync + 'static {
     ) -> Result<(), StoreError>;
 }
 
-/// All that the service keeps.
-pub(crate) trait AuthStore: AccountStore + IdentityStore + SessionStore + TokenStore {}
+/// OAuth clients, and what of theirs was revoked.
+#[async_trait]
+pub(crate) trait ClientStore: Send + Sync + 'static {
+    /// Adds a client with its secrets.
+    async fn insert_client(&self, client: &Client, fact: OutboxEvent) -> Result<(), StoreError>;
 
-impl<S: AccountStore + IdentityStore + SessionStore + TokenStore> AuthStore for S {}
+    /// The workspace's clients that were not ended, newest first.
+    async fn list_clients(&self, workspace: WorkspaceId, page: Page) -> Result<Vec<Client>, StoreError>;
+
+    /// A client of the workspace, ended or not.
+    async fn find_client(&self, workspace: WorkspaceId, id: ClientId) -> Result<Option<Client>, StoreError>;
+
+    /// The workspace of a client: a question that spans tenants.
+    async fn workspace_of_client(&self, id: ClientId) -> Result<Option<WorkspaceId>, StoreError>;
+
+    /// Keeps a changed client under its next revision. False, with nothing changed and no fact, if it was changed since
+    /// `client` was read, or is not there.
+    async fn change_client(&self, client: &Client, fact: OutboxEvent) -> Result<bool, StoreError>;
+
+    /// Stores a client's secret in another form. Nothing happens if it is gone.
+    async fn rehash_client_secret(
+        &self,
+        workspace: WorkspaceId,
+        secret: Uuid,
+        new: &StoredSecret,
+    ) -> Result<(), StoreError>;
+
+    /// Revokes one access token that hangs on a machine's credential. False, and no fact, if it was before. Those that
+    /// ended before `at` are forgotten.
+    async fn revoke_access_token(
+        &self,
+        token: &RevokedAccess,
+        at: DateTime<Utc>,
+        fact: OutboxEvent,
+    ) -> Result<bool, StoreError>;
+
+    /// The ids of the credential's access tokens that were revoked and have not ended at `now`.
+    async fn revoked_access_tokens(
+        &self,
+        workspace: WorkspaceId,
+        credential: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<String>, StoreError>;
+}
+
+/// An access token to revoke.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RevokedAccess {
+    /// Its workspace.
+    pub(crate) workspace: WorkspaceId,
+    /// Its id.
+    pub(crate) jti: String,
+    /// The machine's credential on which it hangs.
+    pub(crate) credential: String,
+    /// When it ends by itself.
+    pub(crate) expires_at: DateTime<Utc>,
+}
+
+/// All that the service keeps.
+pub(crate) trait AuthStore:
+    AccountStore
+    + IdentityStore
+    + SessionStore
+    + TokenStore
+    + ClientStore
+    + FactorStore
+    + GuessStore
+    + HistoryStore
+    + RecoveryStore
+    + DataStore
+{
+}
+
+impl<
+    S: AccountStore
+        + IdentityStore
+        + SessionStore
+        + TokenStore
+        + ClientStore
+        + FactorStore
+        + GuessStore
+        + HistoryStore
+        + RecoveryStore
+        + DataStore,
+> AuthStore for S
+{
+}

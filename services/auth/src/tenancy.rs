@@ -3,11 +3,13 @@
 use async_trait::async_trait;
 use causeway_context::{Caller, RequestId, UserId, WorkspaceId};
 use causeway_contracts::tenancy::v1 as wire;
+use causeway_contracts::tenancy::v1::key_service_client::KeyServiceClient;
 use causeway_contracts::tenancy::v1::tenancy_service_client::TenancyServiceClient;
 use causeway_mesh::{Mesh, MeshChannel, OnBehalf};
 use tonic::{Code, Request, Status};
 
 use crate::domain::WorkspaceName;
+use crate::sealer::Sealer;
 
 /// One workspace of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub(crate) struct Membership {
     pub(crate) name: String,
     /// The word of the person's role there.
     pub(crate) role: String,
+    /// Whether it demands a second factor (`mfa_policy`).
+    pub(crate) mfa_required: bool,
 }
 
 /// Tenancy did not do what was asked.
@@ -36,15 +40,16 @@ pub(crate) enum TenancyError {
 
 /// The tenancy service as auth sees it.
 #[async_trait]
-pub(crate) trait Tenancy: Send + Sync + 'static {
-    /// Makes a workspace with that id, once, however often it is asked for.
+pub(crate) trait Tenancy: Sealer {
+    /// Makes a workspace with that id, once, however often it is asked for. With a single tenant the person joins that one
+    /// instead; the answer says in which workspace the person is.
     async fn provision(
         &self,
         request: &RequestId,
         workspace: WorkspaceId,
         name: &WorkspaceName,
         owner: UserId,
-    ) -> Result<(), TenancyError>;
+    ) -> Result<WorkspaceId, TenancyError>;
 
     /// Where the person belongs, the oldest workspace first.
     async fn memberships(&self, request: &RequestId, user: UserId) -> Result<Vec<Membership>, TenancyError>;
@@ -52,12 +57,19 @@ pub(crate) trait Tenancy: Send + Sync + 'static {
 
 /// The tenancy service over the mesh.
 #[derive(Clone)]
-pub(crate) struct MeshTenancy(TenancyServiceClient<MeshChannel>);
+pub(crate) struct MeshTenancy {
+    tenancy: TenancyServiceClient<MeshChannel>,
+    /// Where seeds of second factors are sealed.
+    pub(crate) keys: KeyServiceClient<MeshChannel>,
+}
 
 impl MeshTenancy {
     /// The tenancy service of that mesh.
     pub(crate) fn new(mesh: &Mesh) -> Self {
-        Self(TenancyServiceClient::new(mesh.to("tenancy")))
+        Self {
+            tenancy: TenancyServiceClient::new(mesh.to("tenancy")),
+            keys: KeyServiceClient::new(mesh.to("tenancy")),
+        }
     }
 }
 
@@ -69,18 +81,20 @@ impl Tenancy for MeshTenancy {
         workspace: WorkspaceId,
         name: &WorkspaceName,
         owner: UserId,
-    ) -> Result<(), TenancyError> {
+    ) -> Result<WorkspaceId, TenancyError> {
         let message = wire::ProvisionWorkspaceRequest {
             workspace_id: workspace.to_string(),
             name: name.as_str().to_owned(),
             owner_user_id: owner.to_string(),
         };
-        self.0
+        let answer = self
+            .tenancy
             .clone()
             .provision_workspace(ours(request, message))
-            .await
-            .map_err(classify)?;
-        Ok(())
+            .await;
+        let made = answer.map_err(classify)?.into_inner().workspace;
+        let id = made.ok_or(TenancyError::Malformed)?.id;
+        id.parse().map_err(|_| TenancyError::Malformed)
     }
 
     async fn memberships(&self, request: &RequestId, user: UserId) -> Result<Vec<Membership>, TenancyError> {
@@ -88,17 +102,24 @@ impl Tenancy for MeshTenancy {
             user_id: user.to_string(),
         };
         let answer = self
-            .0
+            .tenancy
             .clone()
             .list_memberships(ours(request, message))
             .await
             .map_err(classify)?;
-        answer.into_inner().memberships.into_iter().map(decode).collect()
+        let wire::ListMembershipsResponse {
+            memberships,
+            mfa_workspace_ids,
+        } = answer.into_inner();
+        memberships
+            .into_iter()
+            .map(|membership| decode(membership, &mfa_workspace_ids))
+            .collect()
     }
 }
 
 /// A call of the service itself that keeps the id of the request at the door.
-fn ours<T>(request_id: &RequestId, message: T) -> Request<T> {
+pub(crate) fn ours<T>(request_id: &RequestId, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.extensions_mut().insert(OnBehalf {
         caller: Caller::service("auth"),
@@ -107,16 +128,17 @@ fn ours<T>(request_id: &RequestId, message: T) -> Request<T> {
     request
 }
 
-fn decode(membership: wire::Membership) -> Result<Membership, TenancyError> {
+fn decode(membership: wire::Membership, demanding: &[String]) -> Result<Membership, TenancyError> {
     let workspace = membership.workspace.ok_or(TenancyError::Malformed)?;
     Ok(Membership {
         workspace: workspace.id.parse().map_err(|_| TenancyError::Malformed)?,
         name: workspace.name,
         role: membership.role,
+        mfa_required: demanding.contains(&workspace.id),
     })
 }
 
-fn classify(status: Status) -> TenancyError {
+pub(crate) fn classify(status: Status) -> TenancyError {
     match status.code() {
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::ResourceExhausted => {
             TenancyError::Away(Box::new(status))

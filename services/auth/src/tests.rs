@@ -44,13 +44,20 @@ impl FakeTenancy {
         Ok(match path.rsplit('/').next() {
             Some("ProvisionWorkspace") => {
                 let message = tenancy::ProvisionWorkspaceRequest::decode(body).expect("a message");
+                let workspace = tenancy::Workspace {
+                    id: message.workspace_id.clone(),
+                    ..tenancy::Workspace::default()
+                };
                 self.0.lock().unwrap().push(message);
-                encoded(&tenancy::ProvisionWorkspaceResponse::default())
+                encoded(&tenancy::ProvisionWorkspaceResponse {
+                    workspace: Some(workspace),
+                })
             }
             Some("ListMemberships") => {
                 let message = tenancy::ListMembershipsRequest::decode(body).expect("a message");
                 encoded(&tenancy::ListMembershipsResponse {
                     memberships: self.memberships(&message.user_id),
+                    ..tenancy::ListMembershipsResponse::default()
                 })
             }
             _ => Status::unimplemented("").into_http(),
@@ -257,6 +264,34 @@ async fn only_a_service_may_prove_tokens() {
         .await
         .expect_err("refused");
     assert_eq!(status.code(), Code::PermissionDenied);
+}
+
+/// The gateway is not trusted to have asked (MFA-06).
+#[tokio::test]
+async fn the_service_itself_refuses_a_person_without_the_factor_that_is_demanded() {
+    let mut client = started().await;
+    let person = Caller {
+        id: causeway_context::UserId::generate().to_string(),
+        workspace: Some(causeway_context::WorkspaceId::generate()),
+        permissions: vec!["tokens.write".to_owned(), "tokens.read".to_owned()],
+        mfa_required: true,
+        ..Caller::anonymous()
+    };
+    let ask = wire::CreateTokenRequest {
+        name: "t".to_owned(),
+        ..wire::CreateTokenRequest::default()
+    };
+    let refused = client
+        .create_token(by(&person, ask.clone()))
+        .await
+        .expect_err("refused");
+    assert_eq!(ApiError::from(refused).reason, "MFA_REQUIRED");
+    let read = client
+        .list_tokens(by(&person, wire::ListTokensRequest::default()))
+        .await;
+    assert!(read.is_ok(), "reads go on: {read:?}");
+    let passed = Caller { mfa: true, ..person };
+    assert!(client.create_token(by(&passed, ask)).await.is_ok());
 }
 
 #[tokio::test]

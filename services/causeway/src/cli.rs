@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use causeway_settings::Sources;
 use clap::{Parser, Subcommand};
 
-use crate::command::{config, db, token};
+use crate::command::{config, db, keys, token};
 use crate::failure::Failure;
 use crate::serve::Roles;
 use crate::{demo, serve};
@@ -53,6 +53,9 @@ enum Command {
     /// Migrate and check the database.
     #[command(subcommand)]
     Db(db::Command),
+    /// Make, look at and change the keys that wrap data keys.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Start everything, do the whole story once, print it with the curl lines.
     ///
     /// Starts its own server on free ports of 127.0.0.1, in memory, with the mock model, and ends it afterwards. Reads no
@@ -96,6 +99,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Config(command) => config::run(&command, sources),
         Command::Token(command) => token::run(&command, &sources?),
         Command::Db(command) => block_on(db::run(command, sources?)),
+        Command::Keys(command) => block_on(keys::run(command, sources?)),
         Command::Demo => block_on(demo::run()),
     }
 }

@@ -2,4 +2,5 @@
 
 pub(crate) mod config;
 pub(crate) mod db;
+pub(crate) mod keys;
 pub(crate) mod token;

@@ -4,6 +4,7 @@ mod admin;
 mod banner;
 pub mod database;
 mod process;
+mod restored;
 mod roles;
 mod services;
 

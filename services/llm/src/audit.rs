@@ -67,6 +67,7 @@ impl Entry {
         let class = match error {
             LlmError::Unusable { .. } => "unusable",
             LlmError::Failed { last, .. } => last.class.as_str(),
+            LlmError::Undecided(_) => "undecided",
         };
         let usage = self.partial_usage();
         self.push(usage, Outcome::Failure, Some(class))

@@ -1,10 +1,14 @@
 //! The settings of this service. Which group of them wins is decided by `causeway_settings` (C-11); groups never lend
 //! each other a key.
 
+mod tenant;
+
 use std::time::Duration;
 
 use causeway_settings::{LlmChoice, LlmGroup, Problem, Settings};
 use secrecy::{ExposeSecret as _, SecretString};
+
+pub use tenant::{ClassModels, TenantRules};
 
 /// What a provider that is known and not built yet says.
 pub const COMES_LATER: &str = "support for this provider comes later";
@@ -23,6 +27,8 @@ pub enum Group {
     LlmProvider,
     /// `LLM_PROVIDER_ORDER` and the keys of the vendors.
     Order,
+    /// None: the workspace chose for itself.
+    Tenant,
 }
 
 impl Group {
@@ -33,6 +39,7 @@ impl Group {
             Self::Ai => "ai",
             Self::LlmProvider => "llm_provider",
             Self::Order => "order",
+            Self::Tenant => "tenant",
         }
     }
 }
@@ -161,6 +168,8 @@ pub struct Config {
     pub temperature: f64,
     /// How long one attempt may take.
     pub timeout: Duration,
+    /// What workspaces may choose for themselves.
+    pub tenants: TenantRules,
 }
 
 impl Config {
@@ -195,6 +204,7 @@ impl Config {
             max_tokens: u32::try_from(max_tokens).unwrap_or(u32::MAX),
             temperature: settings.float("LLM_TEMPERATURE").unwrap_or(0.2),
             timeout: Duration::from_secs(seconds.unwrap_or(30)),
+            tenants: TenantRules::from_settings(settings),
         })
     }
 }

@@ -22,6 +22,8 @@ pub(crate) enum ErrorClass {
     InvalidRequest,
     /// The provider does not know the model.
     UnknownModel,
+    /// The address that the workspace chose is not a public one.
+    Address,
     /// The answer is not what the API promises.
     Malformed,
 }
@@ -37,6 +39,7 @@ impl ErrorClass {
             Self::Server => "server",
             Self::InvalidRequest | Self::UnknownModel => "invalid_request",
             Self::Malformed => "malformed",
+            Self::Address => "address",
         }
     }
 
@@ -44,7 +47,7 @@ impl ErrorClass {
     pub(crate) const fn is_transient(self) -> bool {
         match self {
             Self::RateLimited | Self::Timeout | Self::Connect | Self::Server => true,
-            Self::Auth | Self::InvalidRequest | Self::UnknownModel | Self::Malformed => false,
+            Self::Auth | Self::InvalidRequest | Self::UnknownModel | Self::Malformed | Self::Address => false,
         }
     }
 
@@ -116,6 +119,7 @@ impl ProviderError {
             EgressError::Timeout => ErrorClass::Timeout,
             EgressError::TooLarge { .. } | EgressError::Malformed { .. } => ErrorClass::Malformed,
             EgressError::InvalidRequest => ErrorClass::InvalidRequest,
+            EgressError::NotPublic => ErrorClass::Address,
         };
         Self {
             provider,
@@ -152,9 +156,21 @@ pub(crate) enum LlmError {
         #[source]
         last: ProviderError,
     },
+    /// It cannot be said which provider the workspace chose.
+    #[error("ask what the workspace chose")]
+    Undecided(#[source] ApiError),
 }
 
 impl LlmError {
+    /// Whose failure it is; empty if no provider was chosen.
+    pub(crate) fn provider(&self) -> &'static str {
+        match self {
+            Self::Unusable { provider, .. } => provider,
+            Self::Failed { last, .. } => last.provider,
+            Self::Undecided(_) => "",
+        }
+    }
+
     /// What the caller sees.
     pub(crate) fn to_api(&self) -> ApiError {
         match self {
@@ -162,6 +178,7 @@ impl LlmError {
                 unavailable(format!("the provider {provider} cannot be used: {why}"))
             }
             Self::Failed { last, .. } => of_provider(last),
+            Self::Undecided(error) => error.clone(),
         }
     }
 }
@@ -179,6 +196,9 @@ fn of_provider(error: &ProviderError) -> ApiError {
             format!("the provider {provider} takes no more requests now"),
         ),
         ErrorClass::Auth => unavailable(format!("the provider {provider} refused our credential")),
+        ErrorClass::Address => unavailable(format!(
+            "the provider {provider} is not at a public address, and no other may be reached"
+        )),
         ErrorClass::Timeout => ApiError::new(
             Code::DeadlineExceeded,
             "PROVIDER_TIMEOUT",

@@ -67,11 +67,13 @@ impl LlmService for Grpc {
 
     async fn list_models(
         &self,
-        _: Request<wire::ListModelsRequest>,
+        request: Request<wire::ListModelsRequest>,
     ) -> Result<Response<wire::ListModelsResponse>, Status> {
+        let ctx = CallContext::of(&request)?;
         let models = self
             .0
-            .selection()
+            .selection(&ctx)
+            .await?
             .models()
             .into_iter()
             .map(|(id, provider)| wire::Model {
@@ -88,9 +90,10 @@ impl LlmService for Grpc {
 
     async fn list_providers(
         &self,
-        _: Request<wire::ListProvidersRequest>,
+        request: Request<wire::ListProvidersRequest>,
     ) -> Result<Response<wire::ListProvidersResponse>, Status> {
-        let selection = self.0.selection();
+        let ctx = CallContext::of(&request)?;
+        let selection = self.0.selection(&ctx).await?;
         let providers = selection.candidates().iter().map(|candidate| wire::Provider {
             name: candidate.name().to_owned(),
             usable: candidate.why_unusable().is_none(),

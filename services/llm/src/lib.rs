@@ -1,4 +1,5 @@
-//! Which model answers. The service promises: the providers that the settings choose, in their order, and no other; a
+//! Which model answers. The service promises: the provider that the workspace chose, else those that the settings choose,
+//! in their order, and no other; a
 //! pinned provider that cannot be used is an error and never the mock; no attempt after the first piece of a stream;
 //! no stream that broke looks complete; and one fact in the audit log for every call, given up or not.
 
@@ -8,6 +9,7 @@ pub mod config;
 mod domain;
 mod error;
 mod grpc;
+mod overrides;
 mod provider;
 #[cfg(test)]
 mod scripted;
@@ -26,6 +28,7 @@ use causeway_outbox::{MemoryOutbox, Relay};
 use tonic::service::Routes;
 
 use crate::grpc::Grpc;
+use crate::overrides::{MeshTenantAi, Overrides};
 use crate::selection::Selection;
 use crate::service::Llm;
 
@@ -54,7 +57,8 @@ pub async fn start(config: Config, parts: Parts) -> Result<Service, StartError> 
     log_choice(&config, &selection);
     let outbox = MemoryOutbox::default();
     let (relay, handle) = Relay::new(Arc::new(outbox.clone()), parts.mesh.to("audit"));
-    let llm = Llm::new(&config, selection, outbox, handle);
+    let tenants = Overrides::new(Arc::new(MeshTenantAi::new(&parts.mesh)), config.tenants.clone());
+    let llm = Llm::new(&config, selection, tenants, outbox, handle);
     let server = LlmServiceServer::new(Grpc(Arc::new(llm)))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);

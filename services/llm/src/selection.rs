@@ -53,6 +53,16 @@ impl Candidate {
         }
     }
 
+    /// One that is not used, whatever else is true of it.
+    fn refused(kind: ProviderKind, why: &'static str) -> Self {
+        Self {
+            kind,
+            state: Err(why),
+            fast: MOCK.to_owned(),
+            reasoning: MOCK.to_owned(),
+        }
+    }
+
     /// Its name.
     pub(crate) fn name(&self) -> &'static str {
         self.kind.as_str()
@@ -134,6 +144,16 @@ fn build(config: &CandidateConfig, egress: &Egress) -> Result<Arc<Observed>, &'s
 /// Built in (B-LLM-13).
 const OLLAMA_BASE_URL: &str = "http://127.0.0.1:11434/api";
 
+/// Where a provider answers that is told no address; nothing for one that is not reached over HTTP or has none.
+pub(crate) const fn default_base_url(kind: ProviderKind) -> Option<&'static str> {
+    match kind {
+        ProviderKind::OpenAi => Some(openai::DEFAULT_BASE_URL),
+        ProviderKind::Anthropic => Some(anthropic::DEFAULT_BASE_URL),
+        ProviderKind::Ollama => Some(OLLAMA_BASE_URL),
+        ProviderKind::Mock | ProviderKind::Google | ProviderKind::LmStudio | ProviderKind::Bedrock => None,
+    }
+}
+
 /// Ollama speaks chat completions beside its own API.
 fn ollama_chat(base_url: &str) -> String {
     let base = base_url.trim_end_matches('/');
@@ -170,6 +190,24 @@ impl Selection {
             group: config.group,
             candidates,
             mock,
+        }
+    }
+
+    /// The selection of a workspace that chose its own provider.
+    pub(crate) fn of_tenant(
+        group: Group,
+        candidate: &CandidateConfig,
+        refused: Option<&'static str>,
+        egress: &Egress,
+    ) -> Self {
+        let chosen = match refused {
+            Some(why) => Candidate::refused(candidate.kind, why),
+            None => Candidate::new(candidate, egress),
+        };
+        Self {
+            group,
+            candidates: vec![chosen],
+            mock: Candidate::new(&CandidateConfig::mock(), egress),
         }
     }
 

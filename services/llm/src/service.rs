@@ -13,9 +13,10 @@ use uuid::Uuid;
 
 use crate::attempts;
 use crate::audit::Entry;
-use crate::config::Config;
+use crate::config::{Config, Group};
 use crate::domain::{Conversation, Finish, Usage};
 use crate::error::{LlmError, ProviderError};
+use crate::overrides::Overrides;
 use crate::provider::{ModelCall, Piece, Pieces, Provider as _};
 use crate::selection::{Choice, Selection};
 
@@ -61,7 +62,8 @@ pub(crate) type Parts = BoxStream<'static, Result<Part, ApiError>>;
 
 /// The router over model providers.
 pub(crate) struct Llm {
-    selection: Selection,
+    selection: Arc<Selection>,
+    tenants: Overrides,
     outbox: MemoryOutbox,
     relay: RelayHandle,
     max_tokens: u32,
@@ -70,10 +72,11 @@ pub(crate) struct Llm {
 }
 
 impl Llm {
-    /// A router over the providers of `selection`.
+    /// A router over the providers of `selection`, and over those that workspaces chose.
     pub(crate) fn new(
         config: &Config,
         selection: Selection,
+        tenants: Overrides,
         outbox: MemoryOutbox,
         relay: RelayHandle,
     ) -> Self {
@@ -84,7 +87,8 @@ impl Llm {
             ..
         } = *config;
         Self {
-            selection,
+            selection: Arc::new(selection),
+            tenants,
             outbox,
             relay,
             max_tokens,
@@ -93,9 +97,17 @@ impl Llm {
         }
     }
 
-    /// The providers and their order.
-    pub(crate) fn selection(&self) -> &Selection {
-        &self.selection
+    /// The providers of the workspace of the call and their order: its own one, else those of the process. The switch for
+    /// the mock wins over both (C-11).
+    ///
+    /// # Errors
+    /// Why it cannot be said what the workspace chose.
+    pub(crate) async fn selection(&self, ctx: &CallContext) -> Result<Arc<Selection>, ApiError> {
+        if self.selection.group() == Group::Mock {
+            return Ok(Arc::clone(&self.selection));
+        }
+        let own = self.tenants.find(ctx).await?;
+        Ok(own.unwrap_or_else(|| Arc::clone(&self.selection)))
     }
 
     /// Answers a conversation before `deadline`.
@@ -175,15 +187,10 @@ impl Llm {
         let event = OutboxEvent::of(ctx)?;
         let turns: Arc<[_]> = conversation.turns.into();
         let entry = |who| Entry::begin(self.outbox.clone(), event, who, is_stream, Arc::clone(&turns));
-        let choice = match self.selection.choose(model) {
+        let chosen = self.selection(ctx).await.map_err(LlmError::Undecided);
+        let choice = match chosen.and_then(|selection| selection.choose(model)) {
             Ok(choice) => choice,
-            Err(error) => {
-                let provider = match &error {
-                    LlmError::Unusable { provider, .. } => provider,
-                    LlmError::Failed { last, .. } => last.provider,
-                };
-                return Err(self.fail(entry((provider, model)), &error).await);
-            }
+            Err(error) => return Err(self.fail(entry((error.provider(), model)), &error).await),
         };
         let span = tracing::Span::current();
         span.record("provider", choice.provider.name());

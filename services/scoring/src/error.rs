@@ -23,6 +23,7 @@ impl From<StoreError> for ApiError {
                 "TOO_MANY_PARKED_OUTCOMES",
                 "too many outcomes wait for decisions that are not known",
             ),
+            StoreError::Erased => Self::not_found("WORKSPACE_NOT_FOUND", "workspace not found"),
             StoreError::Unavailable(_) => {
                 let answer = Self::unavailable("STORE_UNAVAILABLE");
                 tracing::error!(

@@ -6,6 +6,7 @@
 
 pub mod beta;
 mod config;
+mod data;
 pub mod decision;
 mod error;
 mod grpc;
@@ -18,12 +19,14 @@ mod wire;
 
 use std::sync::Arc;
 
+use causeway_contracts::scoring::v1::scoring_data_service_server::ScoringDataServiceServer;
 use causeway_contracts::scoring::v1::scoring_service_server::ScoringServiceServer;
 use causeway_mesh::{Mesh, Service, always_ready};
 use causeway_outbox::{MemoryOutbox, Relay};
 pub use config::Config;
 use tonic::service::Routes;
 
+use crate::data::ScoringData;
 use crate::grpc::ScoringRpc;
 use crate::service::Decisions;
 use crate::store::MemoryScoringStore;
@@ -45,10 +48,12 @@ pub enum StartError {}
 pub async fn start(_config: Config, parts: Parts) -> Result<Service, StartError> {
     let outbox = MemoryOutbox::default();
     let (relay, handle) = Relay::new(Arc::new(outbox.clone()), parts.mesh.to("audit"));
-    let decisions = Decisions::new(Arc::new(MemoryScoringStore::new(outbox)), handle);
+    let store = Arc::new(MemoryScoringStore::new(outbox));
+    let data = ScoringDataServiceServer::new(ScoringData(store.clone()));
+    let decisions = Decisions::new(store, handle);
     Ok(Service {
         name: "scoring",
-        routes: Routes::new(ScoringServiceServer::new(ScoringRpc(decisions))),
+        routes: Routes::new(ScoringServiceServer::new(ScoringRpc(decisions))).add_service(data),
         background: vec![Box::new(|stop| Box::pin(relay.run(stop)))],
         ready: always_ready(),
     })

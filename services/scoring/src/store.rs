@@ -6,6 +6,7 @@ mod memory;
 
 use async_trait::async_trait;
 use causeway_context::WorkspaceId;
+use causeway_holder::{ErasedRows, Tombstone};
 use causeway_outbox::OutboxEvent;
 pub use memory::MemoryScoringStore;
 
@@ -46,6 +47,9 @@ pub enum StoreError {
     /// The workspace has too many outcomes without a decision.
     #[error("too many outcomes wait for their decisions")]
     TooManyParked,
+    /// The workspace was erased.
+    #[error("the workspace is erased")]
+    Erased,
     /// The store does not answer now.
     #[error("scoring store is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -112,4 +116,14 @@ pub trait ScoringStore: Send + Sync + 'static {
         response: Response,
         event: OutboxEvent,
     ) -> Result<Receipt, StoreError>;
+
+    /// Erases what the tombstone says, once; a repeat answers what was done. Of a person go the decisions that were
+    /// made for them as a customer.
+    async fn erase(&self, tombstone: &Tombstone) -> Result<Vec<ErasedRows>, StoreError>;
+
+    /// Every row of the workspace, as of one moment.
+    async fn rows(&self, workspace: WorkspaceId) -> Result<Vec<Rows>, StoreError>;
 }
+
+/// A table, and its rows as JSON objects.
+pub type Rows = (&'static str, Vec<serde_json::Value>);

@@ -14,14 +14,14 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared, WeakShared};
 use tokio::time::Instant;
 
-use crate::domain::WrappedDataKey;
+use crate::domain::{KeyPlace, WrappedDataKey};
 
 const LIFETIME: Duration = Duration::from_secs(300);
 const LARGEST_SIZE: usize = 1024;
 /// For how long a key that could not be had is not asked for again: its service was asked several times already.
 const HOLD_OFF: Duration = Duration::from_secs(1);
 
-type Place = (WorkspaceId, u32);
+type Place = (WorkspaceId, KeyPlace);
 type Unwrapped = Result<Arc<DataKey>, KeyError>;
 type Flight = BoxFuture<'static, Unwrapped>;
 
@@ -36,6 +36,8 @@ struct State {
     /// Apart from the keys, so that an outage does not push out what still helps.
     failures: HashMap<Place, Failure>,
     flights: HashMap<Place, (WrappedKey, WeakShared<Flight>)>,
+    /// Since when keys are known to be destroyed. That is for good: nobody has to be asked again.
+    destroyed: HashMap<Place, Instant>,
 }
 
 struct Entry {
@@ -118,11 +120,32 @@ impl KeyCache {
         state.entries.insert(place(stored), entry);
     }
 
+    /// Remembers that a key is destroyed, and overwrites it here.
+    pub(crate) fn destroy(&self, workspace: WorkspaceId, key: KeyPlace) {
+        let place = (workspace, key);
+        let mut state = self.state();
+        state.entries.remove(&place);
+        if state.destroyed.len() >= LARGEST_SIZE {
+            state.destroyed.retain(|_, since| since.elapsed() < LIFETIME);
+        }
+        if state.destroyed.len() < LARGEST_SIZE {
+            state.destroyed.insert(place, Instant::now());
+        }
+    }
+
+    /// Whether a key is known to be destroyed; one that is not may be so all the same.
+    pub(crate) fn is_destroyed(&self, workspace: WorkspaceId, key: KeyPlace) -> bool {
+        let state = self.state();
+        let since = state.destroyed.get(&(workspace, key));
+        since.is_some_and(|since| since.elapsed() < LIFETIME)
+    }
+
     /// Drops the keys whose time is over: nobody may ever ask for them again.
     pub(crate) fn forget_expired(&self) {
         let mut state = self.state();
         state.entries.retain(|_, entry| entry.is_fresh());
         state.failures.retain(|_, failure| failure.is_fresh());
+        state.destroyed.retain(|_, since| since.elapsed() < LIFETIME);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -190,7 +213,13 @@ impl State {
 }
 
 fn place(stored: &WrappedDataKey) -> Place {
-    (stored.workspace, stored.version)
+    let WrappedDataKey {
+        workspace,
+        ring,
+        version,
+        ..
+    } = *stored;
+    (workspace, KeyPlace { ring, version })
 }
 
 #[cfg(test)]

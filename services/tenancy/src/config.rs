@@ -1,11 +1,13 @@
 //! The settings that tenancy owns.
 
+use causeway_context::{RateTier, WorkspaceId};
 use causeway_crypto::LocalKeys;
 use causeway_kms::{KmsOptions, Patience};
-use causeway_settings::{Problem, Settings};
+use causeway_settings::{Problem, Settings, Tier};
+use chrono::TimeDelta;
 
 use crate::providers::KmsKeys;
-use crate::service::Defaults;
+use crate::service::{Defaults, Lifecycle, Modes};
 
 const REGION: &str = "us-east-1";
 
@@ -19,23 +21,34 @@ pub struct Config {
     pub development_key: bool,
     /// Those in AWS KMS.
     pub kms: KmsKeys,
+    /// The times of grace and of backups.
+    pub lifecycle: Lifecycle,
     /// Whether a key in AWS KMS that cannot be used stops the start. One that cannot be asked for now never does.
     pub kms_must_work: bool,
+    /// The longest life of an access token (`AUTH_ACCESS_TOKEN_TTL_MINUTES`): for so long gateways are told of a change.
+    pub access_life: TimeDelta,
+    /// How many percent of the time a rotation works (ROT-07).
+    pub rotation_duty: u32,
 }
+
+const DUTY: u32 = 25;
 
 impl Config {
     /// The configuration out of the resolved settings, which have checked form and presence of each.
     ///
     /// # Errors
-    /// None now; the form that all services share.
+    /// Every value that cannot be used.
     pub fn from_settings(settings: &Settings) -> Result<Self, Vec<Problem>> {
         Ok(Self {
             defaults: Defaults {
                 region: settings
                     .text("KAIREON_REGION")
                     .unwrap_or_else(|| REGION.to_owned()),
-                rate_tier: settings.text("RATE_LIMIT_TIER"),
+                rate_tier: settings
+                    .text("RATE_LIMIT_TIER")
+                    .and_then(|word| RateTier::parse(&word).ok()),
                 demo: settings.flag("DEMO_MODE").unwrap_or(false),
+                modes: modes(settings)?,
             },
             keys: LocalKeys {
                 master: settings.secret("CAUSELOOP_MASTER_KEY"),
@@ -44,13 +57,37 @@ impl Config {
                 connector_previous: settings.secret("CONNECTOR_ENCRYPTION_KEY_PREVIOUS"),
             },
             development_key: settings.development_key_allowed(),
+            access_life: TimeDelta::minutes(settings.integer("AUTH_ACCESS_TOKEN_TTL_MINUTES").unwrap_or(15)),
             kms: KmsKeys {
                 active: kms(settings, settings.text("KMS_KEY_ID")),
                 previous: kms(settings, settings.text("KMS_KEY_ID_PREVIOUS")),
             },
+            lifecycle: Lifecycle {
+                grace: TimeDelta::hours(settings.integer("ERASURE_GRACE_HOURS").unwrap_or_default()),
+                keystore_backups: TimeDelta::days(
+                    settings
+                        .integer("KEYSTORE_BACKUP_RETENTION_DAYS")
+                        .unwrap_or_default(),
+                ),
+            },
             kms_must_work: settings.tier().is_production(),
+            rotation_duty: settings
+                .integer("KEY_ROTATION_DUTY")
+                .and_then(|percent| u32::try_from(percent).ok())
+                .unwrap_or(DUTY),
         })
     }
+}
+
+fn modes(settings: &Settings) -> Result<Modes, Vec<Problem>> {
+    const OWNER: &str = "PLATFORM_OWNER_TENANT_ID";
+    let platform_owner = settings.text(OWNER).map(|text| WorkspaceId::named(&text));
+    let platform_owner = platform_owner.transpose();
+    Ok(Modes {
+        single_tenant: settings.flag("SINGLE_TENANT_MODE").unwrap_or(false),
+        platform_owner: platform_owner.map_err(|error| vec![Problem::new(OWNER, error.to_string())])?,
+        any_base_url: settings.tier() == Tier::Development && settings.development_key_allowed(),
+    })
 }
 
 fn kms(settings: &Settings, key_id: Option<String>) -> Option<KmsOptions> {
@@ -88,11 +125,9 @@ mod tests {
             region,
             rate_tier,
             demo,
+            ..
         } = config(&[]).defaults;
-        assert_eq!(
-            (region.as_str(), rate_tier.as_deref(), demo),
-            ("us-east-1", None, false)
-        );
+        assert_eq!((region.as_str(), rate_tier, demo), ("us-east-1", None, false));
     }
 
     #[test]
@@ -106,11 +141,29 @@ mod tests {
             region,
             rate_tier,
             demo,
+            ..
         } = config(&pairs).defaults;
         assert_eq!(
-            (region.as_str(), rate_tier.as_deref(), demo),
-            ("eu-west-1", Some("enterprise"), true)
+            (region.as_str(), rate_tier, demo),
+            ("eu-west-1", Some(RateTier::Enterprise), true)
         );
+    }
+
+    #[test]
+    fn a_tenant_is_strict_unless_the_settings_say_otherwise() {
+        let modes = |pairs: &[(&str, &str)]| config(pairs).defaults.modes;
+        assert_eq!(modes(&[("NODE_ENV", "test")]), Modes::default());
+        assert!(
+            modes(&[]).any_base_url,
+            "development without a database elsewhere"
+        );
+        assert!(!modes(&[("DATABASE_URL", "postgresql://u:p@db.example/db")]).any_base_url);
+        let named = modes(&[
+            ("PLATFORM_OWNER_TENANT_ID", "default"),
+            ("SINGLE_TENANT_MODE", "true"),
+        ]);
+        assert_eq!(named.platform_owner, Some(WorkspaceId::DEFAULT));
+        assert!(named.single_tenant);
     }
 
     #[test]

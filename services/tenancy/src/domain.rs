@@ -1,24 +1,33 @@
 //! Workspaces, members, invitations, settings, data keys and secrets. No IO and no clock.
 
+mod erasure;
+mod export;
 mod invitation;
+mod keys;
 mod member;
+mod rotation;
 mod settings;
 
 use std::fmt;
 
 use causeway_context::{UserId, WorkspaceId};
 use causeway_contracts::Role;
-use causeway_crypto::WrappedKey;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::page::TimePlace;
 
+pub(crate) use erasure::{Done, Erasure, ErasureState, NO_HASH, Receipt, Retained, beginning, hex};
+pub(crate) use export::{
+    ATTEMPTS as EXPORT_ATTEMPTS, CHUNK_BYTES, Content, Export, ExportState, ExportedTable,
+    LIFE as EXPORT_LIFE, recipient,
+};
 pub(crate) use invitation::{Email, Invitation, PREFIX as INVITATION_PREFIX, SecretHash, lifetime};
-pub(crate) use member::{MEMBERS_WRITE, MemberChange, MemberStep, Standing, may_grant};
+pub(crate) use keys::{KeyPlace, KeyState, Rewrapped, Ring, StoredKey, WrappedDataKey};
+pub(crate) use member::{MEMBERS_WRITE, MemberChange, MemberStep, SETTLED, Standing, may_grant};
+pub(crate) use rotation::{Counted, KeyChange, Lease, Requester, Rotation, RotationStep, UnreadableRow};
 pub(crate) use settings::{
-    AiModel, AiProvider, AiSettings, BaseUrl, MfaPolicy, RateTier, RetentionDays, SettingChange, Settings,
-    region,
+    AiModel, AiProvider, AiSettings, BaseUrl, MfaPolicy, RetentionDays, SettingChange, Settings, region,
 };
 
 /// What is wrong with a value; never the value itself.
@@ -201,19 +210,6 @@ pub struct Secret {
     pub created_at: DateTime<Utc>,
     /// When it was last written.
     pub updated_at: DateTime<Utc>,
-}
-
-/// A data key of a workspace, wrapped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct WrappedDataKey {
-    /// The workspace.
-    pub workspace: WorkspaceId,
-    /// The version; the highest one seals.
-    pub version: u32,
-    /// The wrapped bytes and the key-encryption key that wrapped them.
-    pub wrapped: WrappedKey,
-    /// When it was made.
-    pub created_at: DateTime<Utc>,
 }
 
 #[cfg(test)]

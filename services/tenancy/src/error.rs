@@ -38,6 +38,9 @@ pub(crate) enum TenancyError {
     /// The workspace has no data key of that version, or has it no more.
     #[error("the workspace has no data key of version {0}")]
     NoSuchKey(u32),
+    /// The data key of that version was destroyed (KEY-07): what lies under it is gone for good.
+    #[error("the workspace's data key of version {0} is destroyed")]
+    KeyDestroyed(u32),
     /// A value cannot be sealed, or a sealed one does not open.
     #[error("seal or open a value")]
     Sealed(#[from] CryptoError),
@@ -65,9 +68,16 @@ impl TenancyError {
             | Self::AuditUnavailable
             | Self::Key(_)
             | Self::NoSuchKey(_)
+            | Self::KeyDestroyed(_)
             | Self::Sealed(_)
             | Self::NotText
-            | Self::Store(StoreError::Conflict | StoreError::Unavailable(_) | StoreError::Corrupt(_)) => true,
+            | Self::Store(
+                StoreError::Conflict
+                | StoreError::Fenced
+                | StoreError::LeaseLost
+                | StoreError::Unavailable(_)
+                | StoreError::Corrupt(_),
+            ) => true,
         }
     }
 
@@ -85,12 +95,15 @@ impl TenancyError {
                 "a workspace with this id exists",
             ),
             Self::SecretNotFound => ApiError::not_found("SECRET_NOT_FOUND", "secret not found"),
-            Self::Contended | Self::Store(StoreError::Conflict) => ApiError::new(
-                Code::Aborted,
-                "CONCURRENT_CHANGE",
-                "changed by others meanwhile, please retry",
-            )
-            .retry_after(SOON),
+            Self::Contended
+            | Self::Store(StoreError::Conflict | StoreError::Fenced | StoreError::LeaseLost) => {
+                ApiError::new(
+                    Code::Aborted,
+                    "CONCURRENT_CHANGE",
+                    "changed by others meanwhile, please retry",
+                )
+                .retry_after(SOON)
+            }
             Self::AuditUnavailable => ApiError::unavailable("AUDIT_UNAVAILABLE"),
             Self::Key(KeyError::Unavailable(_)) => ApiError::unavailable("KEY_UNAVAILABLE"),
             // Without a retry delay: only an operator can help.
@@ -105,6 +118,11 @@ impl TenancyError {
                 Code::Unavailable,
                 "KEY_UNAVAILABLE",
                 "the key under which the workspace's data lies is not available",
+            ),
+            Self::KeyDestroyed(_) => ApiError::new(
+                Code::DataLoss,
+                "KEY_DESTROYED",
+                "the data key was destroyed, and what lies under it is gone",
             ),
             Self::Key(KeyError::Refused(_)) => {
                 ApiError::new(Code::DataLoss, "KEY_UNREADABLE", "the data key does not open")

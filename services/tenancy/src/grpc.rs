@@ -1,7 +1,11 @@
 //! The RPCs: decode, one use case, encode.
 
 mod crypto;
+mod keys;
+mod lifecycle;
 mod members;
+mod platform;
+mod revocations;
 mod settings;
 
 use std::sync::Arc;
@@ -12,6 +16,8 @@ use causeway_contracts::tenancy::v1::{self as wire};
 use causeway_errors::{ApiError, Violation};
 use secrecy::{ExposeSecret as _, SecretString};
 use tonic::{Request, Response, Status};
+
+pub(crate) use revocations::RevocationRpc;
 
 use crate::domain::{Member, Membership, Secret, SecretKind, SecretName, Workspace, WorkspaceName};
 use crate::error::TenancyError;
@@ -120,8 +126,11 @@ impl TenancyService for Grpc {
             return Err(fields.refuse());
         };
         let memberships = self.0.memberships(user).await.map_err(refuse)?;
-        let memberships = memberships.into_iter().map(Into::into).collect();
-        Ok(Response::new(wire::ListMembershipsResponse { memberships }))
+        let demanding = self.0.demanding_mfa(&memberships).await.map_err(refuse)?;
+        Ok(Response::new(wire::ListMembershipsResponse {
+            memberships: memberships.into_iter().map(Into::into).collect(),
+            mfa_workspace_ids: demanding.iter().map(ToString::to_string).collect(),
+        }))
     }
 
     async fn list_workspaces(
@@ -147,7 +156,7 @@ impl TenancyService for Grpc {
     ) -> Answer<wire::GetWorkspaceResponse> {
         let ctx = CallContext::of(&request)?;
         let mut fields = Fields::default();
-        let Some(id) = fields.check("id", request.get_ref().id.parse::<WorkspaceId>()) else {
+        let Some(id) = fields.check("id", WorkspaceId::named(&request.get_ref().id)) else {
             return Err(fields.refuse());
         };
         let workspace = self.0.workspace(&ctx, id).await.map_err(refuse)?;
@@ -167,7 +176,7 @@ impl TenancyService for Grpc {
         let Some(workspace) = fields.check("workspace", request.workspace.ok_or("must be there")) else {
             return Err(fields.refuse());
         };
-        let id = fields.check("workspace.id", workspace.id.parse::<WorkspaceId>());
+        let id = fields.check("workspace.id", WorkspaceId::named(&workspace.id));
         let name = fields.check("workspace.name", WorkspaceName::parse(&workspace.name));
         let (Some(()), Some(id), Some(name)) = (mask, id, name) else {
             return Err(fields.refuse());
@@ -176,6 +185,13 @@ impl TenancyService for Grpc {
         Ok(Response::new(wire::UpdateWorkspaceResponse {
             workspace: Some(workspace.into()),
         }))
+    }
+
+    async fn delete_workspace(
+        &self,
+        request: Request<wire::DeleteWorkspaceRequest>,
+    ) -> Answer<wire::DeleteWorkspaceResponse> {
+        self.order_deletion(request).await
     }
 
     async fn list_members(
@@ -205,7 +221,14 @@ impl TenancyService for Grpc {
             workspace_id: status.workspace.to_string(),
             region: status.region,
             demo: status.demo,
-            rate_tier: status.rate_tier,
+            rate_tier: status.rate_tier.as_str().to_owned(),
+            limits: Some(wire::TenantLimits {
+                rate_tier: status.rate_tier.as_str().to_owned(),
+                requests_per_minute: status
+                    .rate_tier
+                    .per_minute()
+                    .map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)),
+            }),
         }))
     }
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::domain::{Invalid, SecretName};
+use crate::domain::{Invalid, KeyPlace, Ring, SecretName};
 
 const DEFAULT_SIZE: usize = 50;
 const LARGEST_SIZE: usize = 1000;
@@ -48,6 +48,20 @@ impl Place for TimePlace {
         Some(Self {
             at,
             id: Uuid::try_parse(id).ok()?,
+        })
+    }
+}
+
+impl Place for KeyPlace {
+    fn spell(&self) -> String {
+        format!("k{}.{}", self.ring.as_str(), self.version)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (ring, version) = text.strip_prefix('k')?.split_once('.')?;
+        Some(Self {
+            ring: Ring::parse(ring).ok()?,
+            version: version.parse().ok()?,
         })
     }
 }

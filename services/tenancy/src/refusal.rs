@@ -1,6 +1,6 @@
 //! What the rules of a workspace forbid. None of it is a failure of ours.
 
-use causeway_errors::{ApiError, Code};
+use causeway_errors::{ApiError, Code, Violation};
 
 /// A request that a rule forbids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +35,42 @@ pub enum Refusal {
     /// The key of a provider is to come from a secret that is not there.
     #[error("no such provider's key")]
     ProviderKeyNotFound,
+    /// There is one workspace only.
+    #[error("there is one workspace only")]
+    SingleTenant,
+    /// The caller's workspace is not the platform's.
+    #[error("only the platform's own workspace may")]
+    NotPlatformOwner,
+    /// A setting that the platform decides.
+    #[error("{0} is decided by the platform")]
+    PlatformSetting(&'static str),
+    /// The address of a model is not one of the public internet.
+    #[error("the base URL is not public")]
+    BaseUrlNotPublic,
+    /// The workspace has a rotation that is not at its end.
+    #[error("a rotation is running")]
+    RotationRunning,
+    /// There is no such rotation.
+    #[error("no such rotation")]
+    RotationNotFound,
+    /// A service names a table of another one.
+    #[error("the table belongs to another service")]
+    ForeignTable(usize),
+    /// There is no such erasure.
+    #[error("no such erasure")]
+    ErasureNotFound,
+    /// The erasure has begun: nothing takes it back.
+    #[error("the erasure has begun")]
+    ErasureBegun,
+    /// There is no such export.
+    #[error("no such export")]
+    ExportNotFound,
+    /// The export is being made, or could not be made, or its time is over.
+    #[error("the export is not ready")]
+    ExportNotReady,
+    /// A download is to begin past the end.
+    #[error("the export has {0} bytes")]
+    PastTheEnd(u64),
     /// The item with this index does not open. One answer for every cause: a cause helps to guess.
     #[error("the ciphertext does not open")]
     DecryptionFailed(usize),
@@ -75,6 +111,52 @@ impl Refusal {
             Self::ProviderKeyNotFound => ApiError::invalid(
                 "settings.ai.api_key_secret",
                 "must name a secret of kind llm_provider",
+            ),
+            Self::SingleTenant => ApiError::forbidden(
+                "SINGLE_TENANT_MODE",
+                "there is one workspace here and no other can be made",
+            ),
+            Self::NotPlatformOwner => ApiError::forbidden(
+                "NOT_PLATFORM_OWNER",
+                "only the workspace that owns the platform may do that",
+            ),
+            Self::PlatformSetting(field) => ApiError {
+                violations: vec![Violation {
+                    field: field.to_owned(),
+                    description: "is decided by the platform".to_owned(),
+                }],
+                ..ApiError::forbidden("PLATFORM_SETTING", "the platform decides that, not the workspace")
+            },
+            Self::BaseUrlNotPublic => ApiError::invalid(
+                "settings.ai.base_url",
+                "must begin with https:// and name a host of the public internet",
+            ),
+            Self::RotationRunning => ApiError::new(
+                Code::Aborted,
+                "ROTATION_RUNNING",
+                "a rotation of this workspace's keys is under way",
+            ),
+            Self::RotationNotFound => ApiError::not_found("ROTATION_NOT_FOUND", "rotation not found"),
+            Self::ForeignTable(index) => ApiError::forbidden(
+                "FOREIGN_TABLE",
+                format!("fields[{index}].place.table belongs to another service"),
+            ),
+            Self::ErasureNotFound => ApiError::not_found("ERASURE_NOT_FOUND", "erasure not found"),
+            Self::ErasureBegun => ApiError::new(
+                Code::FailedPrecondition,
+                "ERASURE_BEGUN",
+                "the erasure has begun and cannot be taken back",
+            ),
+            Self::ExportNotFound => ApiError::not_found("EXPORT_NOT_FOUND", "export not found"),
+            Self::ExportNotReady => ApiError::new(
+                Code::FailedPrecondition,
+                "EXPORT_NOT_READY",
+                "the export cannot be fetched: its state says why",
+            ),
+            Self::PastTheEnd(size) => ApiError::new(
+                Code::OutOfRange,
+                "RANGE_NOT_SATISFIABLE",
+                format!("the export has {size} bytes"),
             ),
             Self::DecryptionFailed(index) => ApiError::new(
                 Code::InvalidArgument,

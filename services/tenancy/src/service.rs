@@ -1,26 +1,37 @@
 //! The use cases.
 
 mod crypto;
+mod erasure;
+mod export;
+mod fields;
 mod members;
+mod modes;
+mod rotation;
 mod settings;
 
 use std::sync::Arc;
 
-use causeway_context::{CallContext, UserId, WorkspaceId};
+use causeway_context::{CallContext, RateTier, UserId, WorkspaceId};
 use causeway_contracts::{CallerKind, Role};
 use causeway_crypto::{Associated, KeyProvider, open, seal};
 use causeway_outbox::{OutboxEvent, RelayHandle};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
-use crate::cache::KeyCache;
-use crate::domain::{Member, Membership, Secret, SecretKind, SecretName, Workspace, WorkspaceName};
+use crate::domain::{Member, Membership, Ring, Secret, SecretKind, SecretName, Workspace, WorkspaceName};
 use crate::error::TenancyError;
 use crate::keys::DataKeys;
 use crate::page::{self, Page, TimePlace};
 use crate::store::{StoreError, TenancyStore};
 
+pub use erasure::Lifecycle;
+pub(crate) use erasure::{ErasureJob, MeshAddresses, OwnData, background_fact};
+pub(crate) use export::ExportJob;
+
 pub(crate) use crypto::{Crypted, Item};
+pub(crate) use fields::{Field, Place as FieldPlace, SealedField};
+pub use modes::Modes;
+pub(crate) use rotation::Rotations;
 
 /// How often a write of a secret is tried again when others write the same one.
 const ATTEMPTS: usize = 16;
@@ -32,9 +43,11 @@ pub struct Defaults {
     /// The region this process serves, the home of workspaces made here.
     pub region: String,
     /// The rate tier of every workspace, in place of its own.
-    pub rate_tier: Option<String>,
+    pub rate_tier: Option<RateTier>,
     /// Whether new workspaces are filled with demonstration data.
     pub demo: bool,
+    /// Which tenants there are, and who decides about them.
+    pub modes: Modes,
 }
 
 /// The state of a tenant.
@@ -44,18 +57,20 @@ pub(crate) struct TenantStatus {
     pub workspace: WorkspaceId,
     /// Its home region.
     pub region: String,
-    /// Whether it was filled with demonstration data.
+    /// Whether this is a demonstration.
     pub demo: bool,
-    /// Its rate tier.
-    pub rate_tier: String,
+    /// The rate tier that counts.
+    pub rate_tier: RateTier,
 }
 
 /// Workspaces, members and secrets.
 pub(crate) struct Tenancy {
     store: Arc<dyn TenancyStore>,
-    keys: DataKeys,
+    keys: Arc<DataKeys>,
     relay: RelayHandle,
+    rotations: Rotations,
     defaults: Defaults,
+    lifecycle: Lifecycle,
 }
 
 impl Tenancy {
@@ -66,18 +81,34 @@ impl Tenancy {
         relay: RelayHandle,
         defaults: Defaults,
     ) -> Self {
-        let keys = DataKeys::new(Arc::clone(&store), provider);
+        let keys = Arc::new(DataKeys::new(Arc::clone(&store), provider));
         Self {
             store,
             keys,
+            rotations: Rotations::of(relay.clone()),
             relay,
             defaults,
+            lifecycle: Lifecycle::default(),
         }
     }
 
-    /// The unwrapped data keys, for whoever sweeps them.
-    pub(crate) fn key_cache(&self) -> KeyCache {
-        self.keys.cache()
+    /// The data keys, for whoever works on them beside the calls.
+    pub(crate) fn data_keys(&self) -> Arc<DataKeys> {
+        Arc::clone(&self.keys)
+    }
+
+    /// The same with rotations that are worked on beside the calls, and a relay for facts about keys.
+    #[must_use]
+    pub(crate) fn rotating(mut self, rotations: Rotations) -> Self {
+        self.rotations = rotations;
+        self
+    }
+
+    /// The same with other times of grace and of backups.
+    #[must_use]
+    pub(crate) fn with_lifecycle(mut self, lifecycle: Lifecycle) -> Self {
+        self.lifecycle = lifecycle;
+        self
     }
 
     /// Makes a workspace that the calling person owns.
@@ -86,6 +117,7 @@ impl Tenancy {
         ctx: &CallContext,
         name: WorkspaceName,
     ) -> Result<Workspace, TenancyError> {
+        self.may_have_more_than_one()?;
         let (workspace, owner) = self.first_of(ctx, WorkspaceId::generate(), name, ctx.user()?);
         let fact = fact_of_creation(ctx, &workspace)?;
         self.create(&workspace, &owner, fact).await?;
@@ -100,6 +132,9 @@ impl Tenancy {
         name: WorkspaceName,
         owner: UserId,
     ) -> Result<Workspace, TenancyError> {
+        if self.defaults.modes.single_tenant {
+            return self.join_only_workspace(ctx, owner).await;
+        }
         let (workspace, owner) = self.first_of(ctx, id, name, owner);
         let fact = fact_of_creation(ctx, &workspace)?.by_user(owner.user);
         match self.create(&workspace, &owner, fact).await {
@@ -160,6 +195,9 @@ impl Tenancy {
 
     /// All workspaces of a person, oldest first.
     pub(crate) async fn memberships(&self, user: UserId) -> Result<Vec<Membership>, TenancyError> {
+        if self.defaults.modes.single_tenant {
+            return self.only_membership(user).await;
+        }
         let mut all: Vec<Membership> = Vec::new();
         loop {
             let page = Page {
@@ -181,7 +219,7 @@ impl Tenancy {
         ctx: &CallContext,
         page: &Page<TimePlace>,
     ) -> Result<(Vec<Workspace>, String), TenancyError> {
-        if ctx.caller.kind != CallerKind::User {
+        if ctx.caller.kind != CallerKind::User || self.defaults.modes.single_tenant {
             let only = self.own_workspace(ctx).await?;
             return Ok((vec![only], String::new()));
         }
@@ -278,6 +316,8 @@ impl Tenancy {
                 }
                 // The version is part of what is authenticated: seal again for the next one.
                 Err(StoreError::Conflict) => {}
+                // So is the data key, which was replaced meanwhile (ROT-05).
+                Err(StoreError::Fenced) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -293,7 +333,7 @@ impl Tenancy {
         value: &SecretString,
         before: Option<&Secret>,
     ) -> Result<Secret, TenancyError> {
-        let data_key = self.keys.active(workspace, ctx.now).await?;
+        let data_key = self.keys.active(workspace, Ring::Data, ctx.now).await?;
         let mut secret = Secret {
             workspace,
             id: before.map_or_else(Uuid::now_v7, |before| before.id),
@@ -358,12 +398,7 @@ impl Tenancy {
         ctx: &CallContext,
         name: &SecretName,
     ) -> Result<(SecretString, u32), TenancyError> {
-        let secret = self.secret(ctx, name).await?;
-        let data_key = self.keys.version(secret.workspace, secret.key_version).await?;
-        let value = with_place(&secret, |place| open(&data_key.key, &secret.sealed, place))?;
-        let value = std::str::from_utf8(&value).map_err(|_| TenancyError::NotText)?;
-        let value = SecretString::from(value);
-
+        let (secret, value) = self.read_secret(ctx, name).await?;
         let fact = OutboxEvent::of(ctx)?
             .target("secret", name.as_str())
             .detail("version", secret.version);
@@ -373,6 +408,37 @@ impl Tenancy {
             return Err(TenancyError::AuditUnavailable);
         }
         Ok((value, secret.version))
+    }
+
+    /// A secret and its value. Between the two a rotation may have sealed the row anew and destroyed its key: then the
+    /// row is read again.
+    async fn read_secret(
+        &self,
+        ctx: &CallContext,
+        name: &SecretName,
+    ) -> Result<(Secret, SecretString), TenancyError> {
+        let mut secret = self.secret(ctx, name).await?;
+        loop {
+            let gone = match self.opened(&secret).await {
+                Err(gone @ TenancyError::KeyDestroyed(_)) => gone,
+                value => return Ok((secret, value?)),
+            };
+            let again = self.secret(ctx, name).await?;
+            if again.sealed == secret.sealed {
+                return Err(gone);
+            }
+            secret = again;
+        }
+    }
+
+    async fn opened(&self, secret: &Secret) -> Result<SecretString, TenancyError> {
+        let data_key = self
+            .keys
+            .version(secret.workspace, Ring::Data, secret.key_version)
+            .await?;
+        let value = with_place(secret, |place| open(&data_key.key, &secret.sealed, place))?;
+        let value = std::str::from_utf8(&value).map_err(|_| TenancyError::NotText)?;
+        Ok(SecretString::from(value))
     }
 }
 
@@ -393,7 +459,7 @@ fn fact_of_creation(ctx: &CallContext, workspace: &Workspace) -> Result<OutboxEv
 }
 
 /// Calls `crypt` with the place to which a secret's value belongs: this row under this name, in this version.
-fn with_place<T>(secret: &Secret, crypt: impl FnOnce(&Associated<'_>) -> T) -> T {
+pub(crate) fn with_place<T>(secret: &Secret, crypt: impl FnOnce(&Associated<'_>) -> T) -> T {
     let row = format!("{}:{}", secret.id, secret.name);
     crypt(&Associated {
         workspace: secret.workspace.0,
@@ -406,4 +472,4 @@ fn with_place<T>(secret: &Secret, crypt: impl FnOnce(&Associated<'_>) -> T) -> T
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -5,23 +5,31 @@
 
 #[cfg(test)]
 mod conformance;
+mod keys;
+pub(crate) mod lifecycle;
 mod memory;
+mod only;
 mod postgres;
 
 use async_trait::async_trait;
 use causeway_context::{UserId, WorkspaceId};
 use causeway_outbox::OutboxEvent;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::domain::{
     Invitation, Member, MemberChange, Membership, Secret, SecretHash, SecretName, SettingChange, Settings,
-    Workspace, WorkspaceName, WrappedDataKey,
+    Workspace, WorkspaceName,
 };
 use crate::page::{Page, TimePlace};
 use crate::refusal::Refusal;
 
+pub(crate) use keys::{
+    Advance, KeyStore, KeyStores, Resealed, RewrapStore, RotationStore, SealedStore, shredded_ring,
+};
+pub(crate) use lifecycle::{ExportStore, LedgerStore, LifecycleStore, TenantRows, WorkLease};
 pub(crate) use memory::MemoryStore;
+pub(crate) use only::{Joined, Joining, OnlyStore};
 pub(crate) use postgres::PgStore;
 
 /// A cause, kept for the log.
@@ -33,9 +41,15 @@ pub enum StoreError {
     /// What is to be added is there already, or was changed meanwhile.
     #[error("the row is there already or was changed")]
     Conflict,
-    /// The workspace of the row, or the data key under which it lies, does not exist.
-    #[error("the workspace or its data key does not exist")]
+    /// The workspace of the row does not exist.
+    #[error("the workspace does not exist")]
     NoParent,
+    /// The data key version may not be written any more: seal again under the newest (ROT-05).
+    #[error("the data key version may not be written any more")]
+    Fenced,
+    /// Another process works on it now.
+    #[error("another process has the lease")]
+    LeaseLost,
     /// A rule forbids it, and nothing was changed.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -45,6 +59,16 @@ pub enum StoreError {
     /// A row does not hold what its column promises.
     #[error("a row cannot be read")]
     Corrupt(#[source] Cause),
+}
+
+/// The longest life of an access token: for so long gateways are told of a membership that changed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AccessLife(pub(crate) TimeDelta);
+
+impl Default for AccessLife {
+    fn default() -> Self {
+        Self(TimeDelta::minutes(15))
+    }
 }
 
 /// Workspaces and who belongs to them.
@@ -94,7 +118,8 @@ pub(crate) trait WorkspaceStore: Send + Sync + 'static {
 pub(crate) trait MemberStore: Send + Sync + 'static {
     /// Makes the change and answers the member as it is then, or was; [`StoreError::Refused`] if
     /// [`MemberChange::check`] does, [`StoreError::NoParent`]. Changes in one workspace come one after the other. The
-    /// invitations that the person could no longer write go with its role.
+    /// invitations that the person could no longer write go with its role, and so do the credentials that say the old one
+    /// and were issued until [`SETTLED`] after the change.
     async fn change_member(&self, change: &MemberChange, fact: OutboxEvent) -> Result<Member, StoreError>;
 
     /// Adds an invitation that the secret of that hash opens; [`StoreError::Refused`] if its writer may not grant its
@@ -150,24 +175,18 @@ pub(crate) trait SettingsStore: Send + Sync + 'static {
         changes: &[SettingChange],
         at: DateTime<Utc>,
         fact: OutboxEvent,
-    ) -> Result<Settings, StoreError>;
-}
+    ) -> Result<Settings, StoreError> {
+        self.change_settings_for(workspace, changes, at, vec![fact]).await
+    }
 
-/// Wrapped data keys.
-#[async_trait]
-pub(crate) trait KeyStore: Send + Sync + 'static {
-    /// The key that seals: the one with the highest version.
-    async fn find_active_key(&self, workspace: WorkspaceId) -> Result<Option<WrappedDataKey>, StoreError>;
-
-    /// The key of that version.
-    async fn find_key(
+    /// The same change as several facts, for the logs of several workspaces.
+    async fn change_settings_for(
         &self,
         workspace: WorkspaceId,
-        version: u32,
-    ) -> Result<Option<WrappedDataKey>, StoreError>;
-
-    /// Adds a key; [`StoreError::Conflict`] if the workspace has one of that version, [`StoreError::NoParent`].
-    async fn insert_key(&self, key: &WrappedDataKey) -> Result<(), StoreError>;
+        changes: &[SettingChange],
+        at: DateTime<Utc>,
+        facts: Vec<OutboxEvent>,
+    ) -> Result<Settings, StoreError>;
 }
 
 /// Sealed secrets.
@@ -187,11 +206,12 @@ pub(crate) trait SecretStore: Send + Sync + 'static {
         page: &Page<SecretName>,
     ) -> Result<Vec<Secret>, StoreError>;
 
-    /// Adds the first version of a secret; [`StoreError::Conflict`] if the name is taken, [`StoreError::NoParent`].
+    /// Adds the first version of a secret; [`StoreError::Conflict`] if the name is taken, [`StoreError::Fenced`],
+    /// [`StoreError::NoParent`].
     async fn insert_secret(&self, secret: &Secret, fact: OutboxEvent) -> Result<(), StoreError>;
 
     /// Replaces the version before `secret.version` of the same row; [`StoreError::Conflict`] if that is not what is
-    /// stored.
+    /// stored, [`StoreError::Fenced`].
     async fn replace_secret(&self, secret: &Secret, fact: OutboxEvent) -> Result<(), StoreError>;
 
     /// Forgets a secret; false, and no fact, if there is none.
@@ -208,8 +228,11 @@ pub(crate) trait SecretStore: Send + Sync + 'static {
 
 /// All that the service keeps.
 pub(crate) trait TenancyStore:
-    WorkspaceStore + MemberStore + SettingsStore + KeyStore + SecretStore
+    WorkspaceStore + OnlyStore + MemberStore + SettingsStore + KeyStores + SecretStore + LifecycleStore
 {
 }
 
-impl<S: WorkspaceStore + MemberStore + SettingsStore + KeyStore + SecretStore> TenancyStore for S {}
+impl<S: WorkspaceStore + OnlyStore + MemberStore + SettingsStore + KeyStores + SecretStore + LifecycleStore>
+    TenancyStore for S
+{
+}

@@ -11,8 +11,8 @@ use causeway_contracts::{CallerKind, Role, method};
 use causeway_crypto::{LocalKeys, ServiceTokenKeys};
 use causeway_errors::{ApiError, Code};
 use causeway_mesh::{Guard, GuardOptions, Mesh, MeshChannel, ServiceIdentity, near, on_behalf};
-use causeway_tenancy::{Config, Defaults, KmsKeys, NAME, Parts, start};
-use chrono::DateTime;
+use causeway_tenancy::{Config, Defaults, KmsKeys, Lifecycle, Modes, NAME, Parts, start};
+use chrono::{DateTime, TimeDelta};
 use secrecy::SecretString;
 
 /// The service in memory, linked into a mesh in which it is called by `auth`.
@@ -24,6 +24,7 @@ async fn tenancy() -> TenancyServiceClient<MeshChannel> {
         region: "us-east-1".to_owned(),
         rate_tier: None,
         demo: false,
+        modes: Modes::default(),
     };
     let config = Config {
         defaults,
@@ -31,6 +32,9 @@ async fn tenancy() -> TenancyServiceClient<MeshChannel> {
         development_key: true,
         kms: KmsKeys::default(),
         kms_must_work: false,
+        lifecycle: Lifecycle::default(),
+        access_life: TimeDelta::minutes(15),
+        rotation_duty: 25,
     };
     let parts = Parts {
         mesh: mesh.named(NAME),

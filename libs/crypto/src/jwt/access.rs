@@ -4,79 +4,101 @@ use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
 
-use super::compact::{MacKey, sign, verify};
-use super::{Reason, Span, TokenError};
+use super::claims::AccessClaims;
+use super::compact::{Accepted, Signer, is_kind, payload};
+use super::key::{KeyTextError, SigningAlgorithm, SigningKey, VerifyingKey};
+use super::public::{JwkSet, PublicKey};
+use super::{Reason, TokenError};
 
 const TYP: &str = "at+jwt";
 const DEFAULT_LIFETIME: TimeDelta = TimeDelta::minutes(15);
 
-/// What an access token says (RFC 9068).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccessClaims {
-    /// Who issued it, when an issuer is configured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub iss: Option<String>,
-    /// For whom, when an audience is configured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub aud: Option<String>,
-    /// The person.
-    pub sub: String,
-    /// When it ends, in seconds since 1970.
-    pub exp: i64,
-    /// When it begins.
-    pub nbf: i64,
-    /// When it was issued.
-    pub iat: i64,
-    /// Its own id.
-    pub jti: String,
-    /// The session it belongs to.
-    pub sid: String,
-    /// The workspace it is good for.
-    pub workspace_id: String,
-    /// The person's roles there.
-    pub roles: Vec<String>,
-    /// Permissions, separated by blanks, to which it is narrowed; empty narrows nothing.
-    pub scope: String,
-    /// Whether a second factor was passed.
-    pub mfa: bool,
-    /// Who really acts, where somebody acts in the name of the person (RFC 8693 §4.1).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub act: Option<Actor>,
-}
-
-/// Who acts in the name of somebody else.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Actor {
-    /// Who knows the actor by that name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub iss: Option<String>,
-    /// The actor.
-    pub sub: String,
-}
-
-/// Signs and verifies access tokens. Changing the secret voids every token (B-AUTH-15).
-pub struct AccessTokenKey {
-    key: MacKey,
+/// The keys of access tokens: one that signs, or none, and those that verify, which include it. An issuer or audience
+/// is demanded once it is given (B-AUTH-14). Changing a secret voids every token (B-AUTH-15); keys in pairs roll without
+/// that (JWT-12):
+///
+/// 1. the next public key is published and accepted, by [`AccessTokenKeys::accepting`], for as long as others keep the
+///    set;
+/// 2. the next private key signs, the earlier public key stays accepted for the longest life of a token, and the
+///    earlier private key is gone;
+/// 3. the earlier public key is taken away.
+pub struct AccessTokenKeys {
+    signer: Option<Signer>,
+    accepted: Vec<Accepted>,
     issuer: Option<String>,
     audience: Option<String>,
     longest_seconds: i64,
 }
 
-impl AccessTokenKey {
-    /// A key for tokens that live at most 15 minutes. An issuer or audience is demanded once it is given (B-AUTH-14).
+/// What the keys were called when there was one.
+pub type AccessTokenKey = AccessTokenKeys;
+
+impl AccessTokenKeys {
+    /// A secret that signs and verifies (HS256) tokens that live at most 15 minutes.
     pub fn new(secret: &SecretString, issuer: Option<String>, audience: Option<String>) -> Self {
-        let key = MacKey::new(secret.expose_secret().as_bytes());
+        Self::verify_only(issuer, audience)
+            .signed_by(SigningKey::from_secret(secret.expose_secret().as_bytes()))
+            .expect("a secret needs no parsing")
+    }
+
+    /// A private key that signs, out of one `PRIVATE KEY` block (PKCS#8): Ed25519 gives EdDSA, P-256 gives ES256. Line
+    /// ends may be written as `\n`.
+    ///
+    /// # Errors
+    /// [`KeyTextError`], which shows nothing of the text.
+    pub fn from_pkcs8_pem(
+        pem: &SecretString,
+        issuer: Option<String>,
+        audience: Option<String>,
+    ) -> Result<Self, KeyTextError> {
+        Self::verify_only(issuer, audience).signed_by(SigningKey::from_pkcs8_pem(pem)?)
+    }
+
+    /// No key yet, and none that signs: for who only verifies (JWT-14). Accepts nothing before
+    /// [`AccessTokenKeys::accepting`].
+    pub const fn verify_only(issuer: Option<String>, audience: Option<String>) -> Self {
         Self {
-            key,
+            signer: None,
+            accepted: Vec::new(),
             issuer,
             audience,
             longest_seconds: DEFAULT_LIFETIME.num_seconds(),
         }
     }
 
-    /// The same key for tokens that may live as long as `longest` (`AUTH_ACCESS_TOKEN_TTL_MINUTES`). Who signs and who
+    fn signed_by(mut self, key: SigningKey) -> Result<Self, KeyTextError> {
+        let (signer, accepted) = Signer::new(key, TYP)?;
+        self.signer = Some(signer);
+        self.accepted.push(accepted);
+        Ok(self)
+    }
+
+    /// Accepts, and publishes, what `keys` signed too. A key that is there already is not added twice.
+    ///
+    /// # Errors
+    /// [`KeyTextError::SameId`] for another key with the id of one that is there.
+    pub fn accepting(mut self, keys: impl IntoIterator<Item = PublicKey>) -> Result<Self, KeyTextError> {
+        for key in keys {
+            let same = self.public_keys().find(|known| known.kid() == key.kid());
+            match same.map(|known| *known == key) {
+                Some(true) => {}
+                Some(false) => return Err(KeyTextError::SameId),
+                None => self.accepted.push(Accepted::new(VerifyingKey::Public(key), TYP)),
+            }
+        }
+        Ok(self)
+    }
+
+    /// Accepts what `secret` signed too, while tokens from before the move to another key live.
+    #[must_use]
+    pub fn accepting_secret(mut self, secret: &SecretString) -> Self {
+        let key = VerifyingKey::from_secret(secret.expose_secret().as_bytes());
+        self.accepted.push(Accepted::new(key, TYP));
+        self
+    }
+
+    /// The same keys for tokens that may live as long as `longest` (`AUTH_ACCESS_TOKEN_TTL_MINUTES`). Who signs and who
     /// verifies must agree on it.
     #[must_use]
     pub fn with_max_lifetime(mut self, longest: TimeDelta) -> Self {
@@ -84,18 +106,47 @@ impl AccessTokenKey {
         self
     }
 
-    /// Signs a token. Issuer and audience are the key's, whatever the claims say.
+    /// The algorithm of the key that signs, if there is one.
+    pub fn signing_algorithm(&self) -> Option<SigningAlgorithm> {
+        let own = self.accepted.first().filter(|_| self.signer.is_some());
+        own.map(|own| own.key().algorithm())
+    }
+
+    /// Whether a secret is among the keys: then whoever verifies could sign, and no more than one role may verify
+    /// (JWT-14).
+    pub fn shares_a_secret(&self) -> bool {
+        self.accepted
+            .iter()
+            .any(|one| one.key().algorithm() == SigningAlgorithm::Hs256)
+    }
+
+    /// The public keys, the signing one's first.
+    pub fn public_keys(&self) -> impl Iterator<Item = &PublicKey> {
+        self.accepted.iter().filter_map(|one| match one.key() {
+            VerifyingKey::Public(key) => Some(key),
+            VerifyingKey::Secret(_) => None,
+        })
+    }
+
+    /// The document at `/.well-known/jwks.json`: public keys only, none for a secret.
+    pub fn jwks(&self) -> JwkSet {
+        JwkSet {
+            keys: self.public_keys().map(PublicKey::jwk).collect(),
+        }
+    }
+
+    /// Signs a token. Issuer and audience are the keys', whatever the claims say.
     ///
     /// # Errors
-    /// [`TokenError`] for claims that [`AccessTokenKey::verify`] would never accept.
+    /// [`TokenError`] for claims that [`AccessTokenKeys::verify`] would never accept, and without a key that signs.
     pub fn sign(&self, claims: &AccessClaims) -> Result<String, TokenError> {
-        span(claims).check_length(self.longest_seconds)?;
-        let claims = AccessClaims {
+        let signer = self.signer.as_ref().ok_or(Reason::Key)?;
+        claims.span().check_length(self.longest_seconds)?;
+        signer.sign(&AccessClaims {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
             ..claims.clone()
-        };
-        sign(&self.key, TYP, &claims)
+        })
     }
 
     /// The claims of a token that is genuine and in force.
@@ -103,31 +154,28 @@ impl AccessTokenKey {
     /// # Errors
     /// [`TokenError`], which looks the same for every cause.
     pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<AccessClaims, TokenError> {
-        let claims: AccessClaims = verify([&self.key], TYP, token)?;
+        let claims = AccessClaims::read(&payload(&self.accepted, token, |typ| is_kind(typ, TYP))?)?;
         if self.issuer.is_some() && claims.iss != self.issuer {
             return Err(Reason::Issuer.into());
         }
         if self.audience.is_some() && claims.aud != self.audience {
             return Err(Reason::Audience.into());
         }
-        if claims.sub.is_empty() || claims.jti.is_empty() || claims.sid.is_empty() {
+        // Exactly one of both says what the token hangs on.
+        let rootless = claims.sid.is_empty() == claims.client_id.as_deref().is_none_or(str::is_empty);
+        if claims.sub.is_empty() || claims.jti.is_empty() || rootless {
             return Err(Reason::Claims.into());
         }
-        span(&claims).check(self.longest_seconds, now)?;
+        claims.span().check(self.longest_seconds, now)?;
         Ok(claims)
     }
 }
 
-impl fmt::Debug for AccessTokenKey {
+impl fmt::Debug for AccessTokenKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessTokenKey").finish_non_exhaustive()
-    }
-}
-
-fn span(claims: &AccessClaims) -> Span {
-    Span {
-        issued: claims.iat,
-        from: claims.nbf,
-        until: claims.exp,
+        let keys: Vec<_> = self.accepted.iter().map(Accepted::key).collect();
+        f.debug_struct("AccessTokenKeys")
+            .field("accepted", &keys)
+            .finish_non_exhaustive()
     }
 }

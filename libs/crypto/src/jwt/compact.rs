@@ -1,88 +1,185 @@
-//! The compact form: its bytes, its MAC and its header. Nothing of a token is decoded before its MAC is right.
+//! The compact form: its bytes, its signature and its header. No claim is parsed before the signature is right (JWT-05).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::key::{KeyTextError, SigningKey, VerifyingKey};
 use super::unique::refuse_duplicates;
 use super::{Reason, TokenError};
 
 /// The longest token that is read.
 const MAX_BYTES: usize = 8 * 1024;
-/// The longest key id that is tolerated (JWT-02). We have one key per kind of our own and select none by id.
+/// The longest signature of our algorithms.
+const MAX_SIGNATURE_BYTES: usize = 64;
+/// The longest key id that is looked at (JWT-02).
 const MAX_KID_BYTES: usize = 64;
 
 /// Whether `text` has the form of a JWT. Says nothing of its worth.
 pub fn fits_jwt(text: &str) -> bool {
-    parts(text).is_some()
+    Parts::of(text).is_some()
 }
 
-/// The signed part, the header, the claims and the signature.
-pub(super) fn parts(text: &str) -> Option<(&str, &str, &str, &str)> {
-    let fits = text.len() <= MAX_BYTES
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
-    if !fits {
-        return None;
+/// A token taken apart, each part still encoded.
+pub(super) struct Parts<'t> {
+    /// Header and claims with the dot between them.
+    pub(super) signed: &'t str,
+    pub(super) header: &'t str,
+    pub(super) claims: &'t str,
+    pub(super) signature: &'t str,
+}
+
+impl<'t> Parts<'t> {
+    /// The parts of a text of the right form and size (JWT-04).
+    pub(super) fn of(text: &'t str) -> Option<Self> {
+        Self::split(text).filter(|parts| {
+            [parts.header, parts.claims, parts.signature]
+                .into_iter()
+                .all(is_base64)
+        })
     }
-    let (signed, signature) = text.rsplit_once('.')?;
-    let (header, claims) = signed.split_once('.')?;
-    (!claims.contains('.')).then_some((signed, header, claims, signature))
+
+    /// The parts of a text of the right size. They may hold anything: whoever decodes all three needs no other look at
+    /// each byte.
+    fn split(text: &'t str) -> Option<Self> {
+        if text.len() > MAX_BYTES {
+            return None;
+        }
+        let (signed, signature) = text.rsplit_once('.')?;
+        let (header, claims) = signed.split_once('.')?;
+        Some(Self {
+            signed,
+            header,
+            claims,
+            signature,
+        })
+    }
 }
 
-/// One HMAC key in the two forms that the library asks for.
-pub(super) struct MacKey {
-    signing: EncodingKey,
-    verifying: DecodingKey,
+/// The characters that are safe everywhere, which are those of base64url.
+fn is_base64(part: &str) -> bool {
+    part.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
-impl MacKey {
-    pub(super) fn new(bytes: &[u8]) -> Self {
+/// A key and the one header that our own tokens have under it: the usual token is recognised without being parsed.
+pub(super) struct Accepted {
+    key: VerifyingKey,
+    kid: Option<String>,
+    header: String,
+}
+
+impl Accepted {
+    /// `key` for tokens of kind `typ`.
+    pub(super) fn new(key: VerifyingKey, typ: &str) -> Self {
+        let kid = key.kid().map(str::to_owned);
+        let named = kid
+            .as_ref()
+            .map_or(String::new(), |kid| format!(r#","kid":"{kid}""#));
+        let alg = key.algorithm().name();
         Self {
-            signing: EncodingKey::from_secret(bytes),
-            verifying: DecodingKey::from_secret(bytes),
+            header: URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{alg}","typ":"{typ}"{named}}}"#)),
+            key,
+            kid,
         }
     }
-}
 
-/// Signs `claims` as a token of kind `typ`.
-pub(super) fn sign<T: serde::Serialize>(key: &MacKey, typ: &str, claims: &T) -> Result<String, TokenError> {
-    let claims = serde_json::to_vec(claims).map_err(|_| Reason::Claims)?;
-    let mut token = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"HS256","typ":"{typ}"}}"#));
-    token.push('.');
-    URL_SAFE_NO_PAD.encode_string(claims, &mut token);
-    let signature =
-        crypto::sign(token.as_bytes(), &key.signing, Algorithm::HS256).map_err(|_| Reason::Signature)?;
-    token.push('.');
-    token.push_str(&signature);
-    if token.len() > MAX_BYTES {
-        return Err(Reason::Shape.into());
+    /// The same under another name than the key's own.
+    #[cfg(test)]
+    pub(super) fn named(mut self, kid: Option<&str>) -> Self {
+        self.kid = kid.map(str::to_owned);
+        self.header.clear();
+        self
     }
-    Ok(token)
+
+    pub(super) const fn key(&self) -> &VerifyingKey {
+        &self.key
+    }
 }
 
-/// The claims of a token of kind `typ` under one of `keys`.
+/// A key that signs tokens of one kind.
+pub(super) struct Signer {
+    key: SigningKey,
+    header: String,
+}
+
+impl Signer {
+    /// `key` for tokens of kind `typ`, and the half of it that verifies them.
+    pub(super) fn new(key: SigningKey, typ: &str) -> Result<(Self, Accepted), KeyTextError> {
+        let accepted = Accepted::new(key.verifying()?, typ);
+        let header = accepted.header.clone();
+        Ok((Self { key, header }, accepted))
+    }
+
+    /// Signs `claims`.
+    pub(super) fn sign<T: serde::Serialize>(&self, claims: &T) -> Result<String, TokenError> {
+        let claims = serde_json::to_vec(claims).map_err(|_| Reason::Claims)?;
+        let mut token = self.header.clone();
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(claims, &mut token);
+        let signature = self.key.sign(token.as_bytes())?;
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        if token.len() > MAX_BYTES {
+            return Err(Reason::Shape.into());
+        }
+        Ok(token)
+    }
+}
+
+/// What a token carries that one of `accepted` signed and whose `typ` passes, as bytes.
 ///
-/// The order matters: shape, MAC, header, claims. The library's own `decode` parses before it verifies, reads `crit`
-/// without obeying it, and takes several spellings of the same token.
-pub(super) fn verify<'k, T: DeserializeOwned>(
-    keys: impl IntoIterator<Item = &'k MacKey>,
-    typ: &str,
+/// The order matters: the shape of all parts, the header, the signature, and only then is anything else read.
+pub(super) fn payload(
+    accepted: &[Accepted],
     token: &str,
-) -> Result<T, TokenError> {
-    let (signed, header, claims, signature) = parts(token).ok_or(Reason::Shape)?;
-    decode(signature)?;
-    let genuine = keys.into_iter().any(|key| {
-        crypto::verify(signature, signed.as_bytes(), &key.verifying, Algorithm::HS256).unwrap_or(false)
-    });
+    of_kind: impl FnOnce(Option<&str>) -> bool,
+) -> Result<Vec<u8>, Reason> {
+    let parts = Parts::split(token).ok_or(Reason::Shape)?;
+    let claims = decode(parts.claims)?;
+    let mut room = [0; MAX_SIGNATURE_BYTES + 2];
+    let length = URL_SAFE_NO_PAD
+        .decode_slice(parts.signature, &mut room)
+        .map_err(|_| Reason::Shape)?;
+    let genuine = |one: &Accepted| one.key.verifies(parts.signed.as_bytes(), &room[..length]);
+    let mut usual = accepted
+        .iter()
+        .filter(|one| one.header == parts.header)
+        .peekable();
+    let genuine = if usual.peek().is_some() {
+        usual.any(genuine)
+    } else {
+        let header = read_header(&decode(parts.header)?)?;
+        let named = under_name(accepted, &header)?;
+        if !of_kind(header.typ.as_deref()) {
+            return Err(Reason::Kind);
+        }
+        named.into_iter().any(genuine)
+    };
     if !genuine {
-        return Err(Reason::Signature.into());
+        return Err(Reason::Signature);
     }
-    check_header(&decode(header)?, typ)?;
-    Ok(read_claims(claims)?)
+    Ok(claims)
+}
+
+/// The keys that a header names. The name is looked up among the keys we have, and the algorithm is compared with the
+/// key's own (JWT-01, JWT-02).
+fn under_name<'k>(accepted: &'k [Accepted], header: &Header) -> Result<Vec<&'k Accepted>, Reason> {
+    let mut named: Vec<&Accepted> = accepted.iter().filter(|one| one.kid == header.kid).collect();
+    if named.is_empty() {
+        return Err(Reason::Key);
+    }
+    named.retain(|one| one.key.algorithm().name() == header.alg);
+    if named.is_empty() {
+        return Err(Reason::Algorithm);
+    }
+    Ok(named)
+}
+
+/// Whether a header's `typ` is `kind`; a media type may be written with or without its `application/` (JWT-06).
+pub(super) fn is_kind(typ: Option<&str>, kind: &str) -> bool {
+    typ.is_some_and(|typ| typ.strip_prefix("application/").unwrap_or(typ) == kind)
 }
 
 /// The bytes of a part in their one spelling: unpadded, no stray bits (JWT-04).
@@ -91,10 +188,9 @@ pub(super) fn decode(part: &str) -> Result<Vec<u8>, Reason> {
 }
 
 /// The claims of a token whose signature was verified.
-pub(super) fn read_claims<T: DeserializeOwned>(part: &str) -> Result<T, Reason> {
-    let claims = decode(part)?;
-    refuse_duplicates(&claims).map_err(|_| Reason::Claims)?;
-    serde_json::from_slice(&claims).map_err(|_| Reason::Claims)
+pub(super) fn read_claims<T: DeserializeOwned>(claims: &[u8]) -> Result<T, Reason> {
+    refuse_duplicates(claims).map_err(|_| Reason::Claims)?;
+    serde_json::from_slice(claims).map_err(|_| Reason::Claims)
 }
 
 /// The header members that mean something to us; a member that must not be there is refused by its mere presence.
@@ -132,21 +228,7 @@ pub(super) fn read_header(json: &[u8]) -> Result<Header, Reason> {
     }
 }
 
-fn check_header(json: &[u8], typ: &str) -> Result<(), Reason> {
-    let header = read_header(json)?;
-    if header.alg != "HS256" {
-        return Err(Reason::Algorithm);
-    }
-    if header.typ.as_deref() != Some(typ) {
-        return Err(Reason::Kind);
-    }
-    Ok(())
-}
-
 /// Whether `kid` may be looked up at all (JWT-02): 1 to 64 of the characters that are safe everywhere.
 pub fn fits_kid(kid: &str) -> bool {
-    (1..=MAX_KID_BYTES).contains(&kid.len())
-        && kid
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+    (1..=MAX_KID_BYTES).contains(&kid.len()) && is_base64(kid)
 }

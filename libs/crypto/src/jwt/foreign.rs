@@ -4,7 +4,7 @@ use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 
-use super::compact::{decode, parts, read_claims, read_header};
+use super::compact::{Parts, decode, read_claims, read_header};
 use super::{Reason, Span, TokenError};
 
 /// What RFC 7515 calls a JWT that says its kind.
@@ -22,19 +22,21 @@ pub struct RsaKey {
 
 /// Numbers that make no [`RsaKey`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an RSA key of 2048 to 8192 bits with exponent 65537")]
+#[error("not a sound RSA key of 2048 to 8192 bits with exponent 65537")]
 pub struct RsaKeyError;
 
 impl RsaKey {
     /// The key of a modulus and an exponent, both big-endian.
     ///
     /// # Errors
-    /// [`RsaKeyError`] for a key that is too short, too long, or has another exponent.
+    /// [`RsaKeyError`] for a key that is too short, too long, has another exponent, or was made by a generator whose
+    /// keys can be factored.
     pub fn from_components(modulus: &[u8], exponent: &[u8]) -> Result<Self, RsaKeyError> {
         let (modulus, exponent) = (unpadded(modulus), unpadded(exponent));
         let high_zeros = modulus.first().map_or(0, |first| first.leading_zeros() as usize);
         let bits = modulus.len() * 8 - high_zeros;
-        if exponent != EXPONENT || !(LEAST_BITS..=MOST_BITS).contains(&bits) {
+        let sound = exponent == EXPONENT && (LEAST_BITS..=MOST_BITS).contains(&bits);
+        if !sound || factorable(modulus) {
             return Err(RsaKeyError);
         }
         Ok(Self {
@@ -42,7 +44,7 @@ impl RsaKey {
         })
     }
 
-    fn signed(&self, message: &[u8], signature: &[u8]) -> bool {
+    pub(super) fn signed(&self, message: &[u8], signature: &[u8]) -> bool {
         let key = RsaPublicKeyComponents {
             n: self.modulus.as_slice(),
             e: EXPONENT.as_slice(),
@@ -50,6 +52,22 @@ impl RsaKey {
         key.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature)
             .is_ok()
     }
+}
+
+/// Whether a modulus has the mark of the smart cards whose keys can be factored (CVE-2017-15361): modulo each small
+/// prime it is a power of 65537. Of other moduli, fewer than one in 2^27 looks so.
+fn factorable(modulus: &[u8]) -> bool {
+    const PRIMES: [u32; 38] = [
+        3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101,
+        103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+    ];
+    PRIMES.iter().all(|prime| {
+        let rest = modulus
+            .iter()
+            .fold(0, |rest, byte| (rest << 8 | u32::from(*byte)) % prime);
+        let powers = std::iter::successors(Some(1), |power| Some(power * 65537 % prime));
+        powers.take(*prime as usize).any(|power| power == rest)
+    })
 }
 
 fn unpadded(number: &[u8]) -> &[u8] {
@@ -71,9 +89,9 @@ impl<'t> ForeignToken<'t> {
     /// # Errors
     /// [`TokenError`] for another form, another algorithm or kind, no key id, or a header that brings keys or demands.
     pub fn read(text: &'t str) -> Result<Self, TokenError> {
-        let (signed, header, claims, signature) = parts(text).ok_or(Reason::Shape)?;
-        let signature = decode(signature)?;
-        let header = read_header(&decode(header)?)?;
+        let parts = Parts::of(text).ok_or(Reason::Shape)?;
+        let signature = decode(parts.signature)?;
+        let header = read_header(&decode(parts.header)?)?;
         if header.alg != "RS256" {
             return Err(Reason::Algorithm.into());
         }
@@ -82,8 +100,8 @@ impl<'t> ForeignToken<'t> {
         }
         let kid = header.kid.ok_or(Reason::Header)?;
         Ok(Self {
-            signed,
-            claims,
+            signed: parts.signed,
+            claims: parts.claims,
             signature,
             kid,
         })
@@ -99,10 +117,14 @@ impl<'t> ForeignToken<'t> {
     /// # Errors
     /// [`TokenError`] for another signer, or for claims that do not read as `T`.
     pub fn verify<T: DeserializeOwned>(&self, key: &RsaKey) -> Result<T, TokenError> {
+        Ok(read_claims(&self.payload(key)?)?)
+    }
+
+    pub(super) fn payload(&self, key: &RsaKey) -> Result<Vec<u8>, Reason> {
         if !key.signed(self.signed.as_bytes(), &self.signature) {
-            return Err(Reason::Signature.into());
+            return Err(Reason::Signature);
         }
-        Ok(read_claims(self.claims)?)
+        decode(self.claims)
     }
 }
 

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::compact::{MacKey, sign, verify};
+use super::compact::{Accepted, Signer, is_kind, payload, read_claims};
+use super::key::SigningKey;
 use super::{Reason, Span, TokenError};
 use crate::derive::{self, Purpose};
 
@@ -40,16 +41,19 @@ pub struct ServiceClaims {
 
 /// Signs and verifies service tokens. Its keys follow from `INTERNAL_SERVICE_SECRET`, which itself is never a MAC key.
 pub struct ServiceTokenKeys {
-    current: MacKey,
-    previous: Option<MacKey>,
+    signer: Signer,
+    /// The signer's own, and the previous one during a rotation.
+    accepted: Vec<Accepted>,
 }
 
 impl ServiceTokenKeys {
     /// Keys of the current root, and of the previous one during a rotation. Only the current one signs.
     pub fn new(current: &SecretString, previous: Option<&SecretString>) -> Self {
+        let (signer, current) = keys_of(current);
+        let previous = previous.map(|root| keys_of(root).1);
         Self {
-            current: mac_key(current),
-            previous: previous.map(mac_key),
+            signer,
+            accepted: std::iter::once(current).chain(previous).collect(),
         }
     }
 
@@ -59,7 +63,7 @@ impl ServiceTokenKeys {
     /// [`TokenError`] for claims that [`ServiceTokenKeys::verify`] would never accept.
     pub fn sign(&self, claims: &ServiceClaims) -> Result<String, TokenError> {
         span(claims).check_length(LONGEST_SECONDS)?;
-        sign(&self.current, TYP, claims)
+        self.signer.sign(claims)
     }
 
     /// The claims of a token that is genuine, in force, and made for the RPC `method` of the service `audience`.
@@ -73,8 +77,7 @@ impl ServiceTokenKeys {
         method: &str,
         now: DateTime<Utc>,
     ) -> Result<ServiceClaims, TokenError> {
-        let keys = [Some(&self.current), self.previous.as_ref()];
-        let claims: ServiceClaims = verify(keys.into_iter().flatten(), TYP, token)?;
+        let claims: ServiceClaims = read_claims(&payload(&self.accepted, token, |typ| is_kind(typ, TYP))?)?;
         if claims.iss.is_empty() || claims.jti.is_empty() {
             return Err(Reason::Claims.into());
         }
@@ -96,11 +99,9 @@ impl fmt::Debug for ServiceTokenKeys {
     }
 }
 
-fn mac_key(root: &SecretString) -> MacKey {
-    MacKey::new(&*derive::key(
-        root.expose_secret().as_bytes(),
-        Purpose::ServiceTokens,
-    ))
+fn keys_of(root: &SecretString) -> (Signer, Accepted) {
+    let key = derive::key(root.expose_secret().as_bytes(), Purpose::Service);
+    Signer::new(SigningKey::from_secret(&*key), TYP).expect("a secret needs no parsing")
 }
 
 fn span(claims: &ServiceClaims) -> Span {

@@ -1,6 +1,7 @@
 //! JSON in which a member may occur once only (JWT-11). Parsers disagree on which of two members counts, and that
 //! disagreement is an attack.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -18,6 +19,10 @@ impl<'de> Deserialize<'de> for Unique {
     }
 }
 
+/// A member's name, copied only where it is written with escapes.
+#[derive(PartialEq, Eq, serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
 struct UniqueVisitor;
 
 impl<'de> Visitor<'de> for UniqueVisitor {
@@ -28,8 +33,8 @@ impl<'de> Visitor<'de> for UniqueVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unique, A::Error> {
-        let mut seen: Vec<String> = Vec::new();
-        while let Some(key) = map.next_key::<String>()? {
+        let mut seen: Vec<Name<'de>> = Vec::new();
+        while let Some(key) = map.next_key::<Name<'de>>()? {
             // Objects in tokens are small: a scan beats a hash.
             if seen.contains(&key) {
                 return Err(A::Error::custom("repeated member"));

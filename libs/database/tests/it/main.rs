@@ -5,6 +5,12 @@ mod check;
 #[cfg(test)]
 mod migrations;
 #[cfg(test)]
+mod pipeline;
+#[cfg(test)]
+mod plans;
+#[cfg(test)]
+mod pooler;
+#[cfg(test)]
 mod scope;
 #[cfg(test)]
 mod store;

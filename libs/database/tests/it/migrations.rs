@@ -1,6 +1,6 @@
 //! Migrations of one database by several processes, and back.
 
-use causeway_database::{Schema, SystemTx, migrate, revert};
+use causeway_database::{Schema, SystemTx, enable_policies, grant_role, migrate, revert};
 use causeway_testkit::TestDb;
 use diesel_migrations::embed_migrations;
 use secrecy::SecretString;
@@ -87,4 +87,52 @@ async fn a_service_whose_password_is_refused_says_so_before_anything_is_done() {
             .await
             .is_err()
     );
+}
+
+#[tokio::test]
+async fn tables_that_a_migration_left_open_are_closed_and_policies_are_left_alone() {
+    let Some(test) = TestDb::new(&[&NOTES]).await else {
+        return;
+    };
+    test.admin(
+        "SET ROLE causeway_test_owner; CREATE TABLE notes.careless (workspace_id uuid PRIMARY KEY); \
+         ALTER TABLE notes.lines DISABLE ROW LEVEL SECURITY; ALTER TABLE notes.notes NO FORCE ROW LEVEL SECURITY; \
+         CREATE TABLE notes.other (workspace_id uuid PRIMARY KEY); \
+         CREATE POLICY other ON notes.other USING (true) WITH CHECK (true)",
+    )
+    .await;
+    let changed = enable_policies(test.owner_url(), &[&NOTES]).await.unwrap();
+    assert_eq!(
+        changed,
+        ["notes.careless", "notes.lines", "notes.notes", "notes.other"]
+    );
+    let found = test.service().await.check(&[&NOTES]).await.unwrap();
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        found,
+        ["RLS-04 notes.other: the policy other is not the canonical one"]
+    );
+    assert_eq!(
+        enable_policies(test.owner_url(), &[&NOTES]).await.unwrap(),
+        [""; 0]
+    );
+}
+
+#[tokio::test]
+async fn a_role_of_maintenance_gets_the_rights_of_the_services() {
+    let Some(test) = TestDb::new(&[&NOTES]).await else {
+        return;
+    };
+    let role = format!("worker_{}", uuid::Uuid::now_v7().simple());
+    test.admin(&format!("CREATE ROLE {role} LOGIN PASSWORD 'x'"))
+        .await;
+    let url = test.url_of(&role, "x");
+    grant_role(test.owner_url(), &url, &[&NOTES]).await.unwrap();
+    let worker = causeway_database::Database::connect(&url, causeway_database::PoolOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(worker.check(&[&NOTES]).await.unwrap(), []);
+    test.admin(&format!("DROP OWNED BY {role}")).await;
+    drop(worker);
+    test.admin(&format!("DROP ROLE {role}")).await;
 }

@@ -66,18 +66,28 @@ async fn no_statement_outside_a_transaction_inherits_a_scope() {
     let workspace = WorkspaceId::generate();
     note_in(&database, workspace).await;
     let scope = "SELECT length(coalesce(current_setting('app.workspace_id', true), ''))::bigint AS number";
-    let inside = database.workspace("test", workspace, async |tx: &mut WorkspaceTx| {
-        let inside = number(tx, scope).await?;
-        tx.batch_execute("COMMIT").await?;
-        assert_eq!(
-            number(tx, scope).await?,
-            0,
-            "the scope ended with the transaction"
-        );
-        tx.batch_execute("BEGIN").await?;
-        Ok::<i64, DatabaseError>(inside)
-    });
-    assert_eq!(inside.await.unwrap(), 36);
+    let seen = std::sync::Mutex::new(Vec::new());
+    let inside = database.workspace(
+        "test",
+        workspace,
+        async |tx: &mut WorkspaceTx| -> Result<(), DatabaseError> {
+            let inside = number(tx, scope).await?;
+            tx.batch_execute("COMMIT").await?;
+            let outside = number(tx, scope).await?;
+            tx.batch_execute("BEGIN").await?;
+            seen.lock().unwrap().push((inside, outside));
+            Ok(())
+        },
+    );
+    assert!(
+        inside.await.is_err(),
+        "a transaction that lost its scope is not committed"
+    );
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [(36, 0)],
+        "the scope ended with the transaction"
+    );
 }
 
 #[tokio::test]

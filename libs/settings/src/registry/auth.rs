@@ -55,10 +55,17 @@ pub(super) const SETTINGS: &[Setting] = &[
     secret(
         "API_KEY_PEPPER",
         &[Auth, Tenancy],
-        "Mixed into the stored hash of every key and client secret. Changing it voids them all.",
+        "Mixed into the stored hash of every token, key and client secret. Changing it voids them all, unless \
+         API_KEY_PEPPER_PREVIOUS has the former one.",
     )
-    .required("in production")
-    .later(),
+    .required("in production"),
+    secret(
+        "API_KEY_PEPPER_PREVIOUS",
+        OWN,
+        "The former API_KEY_PEPPER: what it made is accepted, and stored anew when it is used.",
+    )
+    .required("during rotation")
+    .ours(),
     secret(
         "AUTH_REFRESH_TOKEN_SECRET",
         OWN,
@@ -68,7 +75,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     integer(
         "AUTH_ACCESS_TOKEN_TTL_MINUTES",
         (1, 525_600),
-        OWN,
+        &[Auth, Gateway, Tenancy],
         "How long an access token lives.",
     )
     .default("15"),
@@ -79,6 +86,22 @@ pub(super) const SETTINGS: &[Setting] = &[
         "How long a refresh token lives, anew at each use.",
     )
     .default("30"),
+    integer(
+        "AUTH_SESSION_TTL_DAYS",
+        (1, 3_650),
+        OWN,
+        "How long a session lives whatever happens; no refresh makes it longer.",
+    )
+    .default("90")
+    .ours(),
+    integer(
+        "AUTH_REFRESH_GRACE_SECONDS",
+        (0, 120),
+        OWN,
+        "For how long a used refresh token still answers with its successor, whose answer may have been lost.",
+    )
+    .default("30")
+    .ours(),
     text(
         "AUTH_JWT_ISSUER",
         WITH_DOOR,
@@ -121,23 +144,27 @@ pub(super) const SETTINGS: &[Setting] = &[
         WITH_DOOR,
         "Static key of task routes in X-API-Key. Unset: open outside production, shut in it.",
     )
-    .required("advised in production")
-    .later(),
+    .required("advised in production"),
     choice(
         "AUTH_MODE",
         &["apikey", "hybrid", "auth"],
         WITH_DOOR,
         "What task routes ask for: a key, a token, or either.",
     )
-    .default("apikey")
-    .later(),
+    .default("apikey"),
     flag(
         "MFA_ENFORCEMENT_DISABLED",
         WITH_DOOR,
         "Lifts the second factor from writing requests, for test runs; refused in production.",
     )
-    .later()
     .bad_value(BadValue::SafeSide(false)),
+    text(
+        "MFA_ISSUER",
+        OWN,
+        "What authenticator apps call this installation.",
+    )
+    .default("Causeway")
+    .ours(),
     url(
         "CLERK_JWKS_URL",
         OWN,
@@ -178,8 +205,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Sender of mail. Unset sends none in production and logs it elsewhere.",
     )
     .check(check::email)
-    .placeholders(&["support@kaireonai.com"])
-    .later(),
+    .placeholders(&["support@kaireonai.com"]),
+    url(
+        "SES_ENDPOINT_URL",
+        OWN,
+        "Address of SES, where it is not the region's public one.",
+    )
+    .ours(),
     text(
         "AWS_REGION",
         &[Tasks, Auth, Tenancy],

@@ -80,18 +80,24 @@ pub(super) const SETTINGS: &[Setting] = &[
         "API_KEY",
         &[Gateway, Worker],
         "Key that internal jobs show on internal routes; it opens no public one.",
-    )
-    .later(),
+    ),
     text(
         "KAIREON_REGION",
         WITH_TENANCY,
         "Region this process serves, compared with a tenant's home region.",
     )
+    .check(check::region)
     .default("us-east-1"),
     flag(
         "MULTI_REGION_ENABLED",
         WITH_TENANCY,
-        "Sends tenants whose home is another region there.",
+        "Sends requests of tenants whose home is another region there (REGION_URLS).",
+    ),
+    list(
+        "REGION_URLS",
+        OWN,
+        "Public address of each region, as region=https://host,region=https://host; requests are sent to no other.",
     )
-    .later(),
+    .each(check::region_url)
+    .ours(),
 ];

@@ -39,6 +39,14 @@ pub(super) const SETTINGS: &[Setting] = &[
     .check(check::database_url)
     .fallbacks(&["DATABASE_URL"])
     .ours(),
+    secret(
+        "DATABASE_WORKER_URL",
+        WITH_STORE,
+        "PostgreSQL address of the role of maintenance, which goes through all workspaces one by one.",
+    )
+    .check(check::database_url)
+    .fallbacks(&["DATABASE_URL"])
+    .ours(),
     integer(
         "PG_POOL_MAX",
         (1, 10_000),

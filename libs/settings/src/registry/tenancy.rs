@@ -1,7 +1,7 @@
 //! Workspaces and their secrets.
 
 use crate::check;
-use crate::owner::Owner::{self, Tenancy};
+use crate::owner::Owner::{self, Auth, Gateway, Tenancy};
 use crate::setting::{BadValue, Setting, flag, integer, secret, text, url};
 
 const OWN: &[Owner] = &[Tenancy];
@@ -54,6 +54,22 @@ pub(super) const SETTINGS: &[Setting] = &[
     .required("with CONNECTOR_ENCRYPTION_KEY_PREVIOUS")
     .hidden()
     .later(),
+    integer(
+        "ERASURE_GRACE_HOURS",
+        (0, 2160),
+        OWN,
+        "How long a deleted workspace waits for its erasure and can be taken back; 0 erases at once.",
+    )
+    .default("72")
+    .ours(),
+    integer(
+        "KEYSTORE_BACKUP_RETENTION_DAYS",
+        (0, 3650),
+        OWN,
+        "How long backups of the schema keystore are kept; an erasure's receipt says that it is in effect after that.",
+    )
+    .default("7")
+    .ours(),
     text(
         "KMS_KEY_ID",
         OWN,
@@ -69,6 +85,14 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .check(check::kms_key)
     .required("during rotation to another account or region, and away from KMS")
+    .ours(),
+    integer(
+        "KEY_ROTATION_DUTY",
+        (1, 100),
+        OWN,
+        "Percent of the time that a rotation of data keys works; it leaves the rest to the calls.",
+    )
+    .default("25")
     .ours(),
     text(
         "KMS_REGION",
@@ -88,23 +112,21 @@ pub(super) const SETTINGS: &[Setting] = &[
     flag(
         "RLS_AUTO_ENABLE",
         OWN,
-        "Checks row-level security of tenant tables at start; production refuses to go without.",
+        "Puts tenant tables that lack row-level security behind it when migrating; the tier test never does.",
     )
     .default_per_tier(Some("true"), Some("false"), Some("true"))
-    .bad_value(BadValue::SafeSide(true))
-    .later(),
+    .bad_value(BadValue::SafeSide(true)),
     text(
         "PLATFORM_OWNER_TENANT_ID",
         OWN,
-        "The one tenant that may write platform-wide settings; unset allows none.",
+        "The one tenant that may write platform-wide settings, by its id or as `default`; unset allows none.",
     )
-    .later(),
+    .check(check::workspace),
     flag(
         "SINGLE_TENANT_MODE",
-        OWN,
-        "Takes every request as one of a single tenant.",
-    )
-    .later(),
+        &[Gateway, Auth, Tenancy],
+        "Takes every request as one of a single tenant, `default`; who registers first owns it, others read.",
+    ),
     flag(
         "PLAYGROUND_MODE",
         OWN,

@@ -3,11 +3,7 @@
 use causeway_context::{SessionId, UserId, WorkspaceId};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Hash, Proof};
-
-/// For how long a rotated token still answers with its successor, as long as that was not used (REF-03): the answer to
-/// the rotation may have been lost.
-const GRACE: TimeDelta = TimeDelta::seconds(30);
+use super::{Hash, PasswordHash, Proof, Trace};
 
 /// One login of a person in one workspace: the family of its refresh tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,10 +14,25 @@ pub(crate) struct Session {
     pub(crate) user: UserId,
     /// The workspace entered.
     pub(crate) workspace: WorkspaceId,
+    /// How, and from where.
+    pub(crate) trace: Trace,
     /// Since when.
     pub(crate) opened_at: DateTime<Utc>,
-    /// When it ended.
+    /// When it last got an access token.
+    pub(crate) last_used_at: DateTime<Utc>,
+    /// When it ends unless it is used.
+    pub(crate) idle_until: DateTime<Utc>,
+    /// When it ends whatever happens (REF-05).
+    pub(crate) expires_at: DateTime<Utc>,
+    /// When it was ended.
     pub(crate) closed_at: Option<DateTime<Utc>>,
+}
+
+impl Session {
+    /// Whether it is in force.
+    pub(crate) fn alive(&self, now: DateTime<Utc>) -> bool {
+        self.closed_at.is_none() && now < self.idle_until && now < self.expires_at
+    }
 }
 
 /// A refresh token without its text.
@@ -31,6 +42,8 @@ pub(crate) struct RefreshToken {
     pub(crate) hash: Hash,
     /// The session it continues.
     pub(crate) session: SessionId,
+    /// How many rotations lie before it.
+    pub(crate) generation: i32,
     /// When it was issued.
     pub(crate) issued_at: DateTime<Utc>,
     /// When it ends.
@@ -48,6 +61,37 @@ pub(crate) struct NewSession {
     pub(crate) token: Option<RefreshToken>,
     /// What may open a session once only.
     pub(crate) proof: Option<Proof>,
+    /// The password by which it is opened: it must be the account's still.
+    pub(crate) password: Option<PasswordHash>,
+}
+
+/// How the opening of a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// It is open.
+    Done,
+    /// Its proof was used before.
+    ProofUsed,
+    /// Its password was changed meanwhile.
+    PasswordChanged,
+}
+
+/// Which sessions of a person are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Which {
+    /// Those in that workspace only.
+    pub(crate) workspace: Option<WorkspaceId>,
+    /// All but that one.
+    pub(crate) except: Option<SessionId>,
+}
+
+impl Which {
+    /// Whether that one is meant.
+    pub(crate) fn includes(&self, session: &Session) -> bool {
+        self.workspace
+            .is_none_or(|workspace| workspace == session.workspace)
+            && self.except != Some(session.id)
+    }
 }
 
 /// A refresh token together with its session.
@@ -62,14 +106,15 @@ pub(crate) struct SessionToken {
 impl SessionToken {
     /// Whether token and session are in force; a rotated token is, until its reuse ends the session.
     pub(crate) fn alive(&self, now: DateTime<Utc>) -> bool {
-        self.session.closed_at.is_none() && now < self.token.expires_at
+        self.session.closed_at.is_none() && now < self.session.expires_at && now < self.token.expires_at
     }
 }
 
 impl RefreshToken {
-    /// Whether this token, rotated already, may have its `successor` once more.
-    pub(crate) fn may_retry(&self, successor: &Self, now: DateTime<Utc>) -> bool {
-        self.used_at.is_some_and(|used| now <= used + GRACE) && successor.used_at.is_none()
+    /// Whether this token, rotated already, may have its `successor` once more: for a while (`grace`), as long as that
+    /// was not used (REF-03). The answer to the rotation may have been lost.
+    pub(crate) fn may_retry(&self, successor: &Self, grace: TimeDelta, now: DateTime<Utc>) -> bool {
+        self.used_at.is_some_and(|used| now <= used + grace) && successor.used_at.is_none()
     }
 }
 
@@ -82,6 +127,7 @@ mod tests {
         RefreshToken {
             hash: [0; 32],
             session: SessionId::generate(),
+            generation: 0,
             issued_at: at(0),
             expires_at: at(1000),
             used_at: used_at.map(at),
@@ -91,9 +137,12 @@ mod tests {
     #[test]
     fn a_lost_answer_can_be_had_again_for_a_while_and_only_if_its_token_was_not_used() {
         let at = |seconds| DateTime::from_timestamp(seconds, 0).expect("a time");
-        assert!(token(Some(100)).may_retry(&token(None), at(130)));
-        assert!(!token(Some(100)).may_retry(&token(None), at(131)));
-        assert!(!token(Some(100)).may_retry(&token(Some(101)), at(102)));
-        assert!(!token(None).may_retry(&token(None), at(100)));
+        let grace = TimeDelta::seconds(30);
+        assert!(token(Some(100)).may_retry(&token(None), grace, at(130)));
+        assert!(!token(Some(100)).may_retry(&token(None), grace, at(131)));
+        assert!(!token(Some(100)).may_retry(&token(Some(101)), grace, at(102)));
+        assert!(!token(None).may_retry(&token(None), grace, at(100)));
+        assert!(token(Some(100)).may_retry(&token(None), TimeDelta::zero(), at(100)));
+        assert!(!token(Some(100)).may_retry(&token(None), TimeDelta::zero(), at(101)));
     }
 }

@@ -1,4 +1,4 @@
-//! Personal access tokens.
+//! Personal access tokens, which belong to a person, and API keys, which belong to a workspace.
 
 use causeway_context::{TokenId, UserId, WorkspaceId};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,18 +10,65 @@ const LONGEST_LIFE: TimeDelta = TimeDelta::days(366);
 /// How exactly the last use is known: a write per use would cost more than the use.
 const USE_RESOLUTION: TimeDelta = TimeDelta::minutes(1);
 
-/// What is kept of a personal access token.
+/// What an opaque token stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TokenKind {
+    /// A person.
+    Personal,
+    /// A program of a workspace.
+    Key,
+}
+
+impl TokenKind {
+    /// The word in the store.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Personal => "personal",
+            Self::Key => "key",
+        }
+    }
+
+    /// The kind of that word.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        [Self::Personal, Self::Key]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+    }
+}
+
+/// Whose tokens are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// The personal access tokens of that person.
+    Person(UserId),
+    /// The API keys of the workspace.
+    Workspace,
+}
+
+impl Whose {
+    /// Whether the token is one of them.
+    pub(crate) fn includes(self, token: &PersonalToken) -> bool {
+        match self {
+            Self::Person(user) => token.kind == TokenKind::Personal && token.user == user,
+            Self::Workspace => token.kind == TokenKind::Key,
+        }
+    }
+}
+
+/// What is kept of an opaque token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PersonalToken {
+    /// What it stands for.
+    pub(crate) kind: TokenKind,
     /// The id.
     pub(crate) id: TokenId,
     /// The workspace it is good for.
     pub(crate) workspace: WorkspaceId,
-    /// The person it stands for.
+    /// The person it stands for; of an API key the person who granted its scopes.
     pub(crate) user: UserId,
     /// The name.
     pub(crate) name: TokenName,
-    /// To which permissions it is narrowed; empty narrows nothing.
+    /// To which permissions it is narrowed; empty narrows nothing. An API key has some.
     pub(crate) scopes: Vec<String>,
     /// When it was made.
     pub(crate) created_at: DateTime<Utc>,

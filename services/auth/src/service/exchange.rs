@@ -10,11 +10,10 @@ use causeway_outbox::OutboxEvent;
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
-use super::login::wanted_workspace;
 use super::register::REGISTER;
 use super::session::{Assurance, Opening};
 use super::{AuthService, as_rpc};
-use crate::domain::{AccountState, Identity, Member, Proof, Provider, WorkspaceName};
+use crate::domain::{AccountState, Identity, Member, PassedBy, Proof, Provider, WorkspaceName};
 use crate::error::AuthError;
 
 /// What a workspace is called that nobody named. Clerk's tokens say no name of the person.
@@ -28,6 +27,8 @@ pub(crate) struct ExchangeRequest {
     pub(crate) workspace_id: String,
     /// Whether to give a refresh token.
     pub(crate) refresh: bool,
+    /// To which permissions the token is narrowed; empty narrows nothing.
+    pub(crate) scope: Vec<String>,
 }
 
 /// What the client gets.
@@ -56,7 +57,7 @@ impl AuthService {
         request: ExchangeRequest,
     ) -> Result<Exchanged, AuthError> {
         let clerk = self.clerk.as_ref().ok_or(AuthError::ExchangeDisabled)?;
-        let wanted = wanted_workspace(&request.workspace_id)?;
+        let wanted = self.wanted_workspace(&request.workspace_id)?;
         let proven = clerk.prove(&request.token, ctx.now).await.map_err(refused)?;
         let user = self.member(ctx, &proven).await?;
         let membership = self.enter(ctx, user, wanted).await?;
@@ -67,11 +68,14 @@ impl AuthService {
             user,
             membership: &membership,
             assurance: Assurance {
-                mfa: proven.second_factor,
+                factor: proven.second_factor.then_some(PassedBy::Provider),
                 act: proven.actor.clone(),
+                scope: request.scope,
+                enrolled: false,
             },
             refresh: refresh.as_ref(),
             proof: once(&proven).filter(|_| lasting),
+            password: None,
         };
         let (session, access) = self.open(ctx, opening, |fact| describe(fact, proven)).await?;
         Ok(Exchanged {
@@ -102,11 +106,12 @@ impl AuthService {
 
     async fn settle_in(&self, ctx: &CallContext, member: &Member) -> Result<(), AuthError> {
         let name = WorkspaceName::parse(WORKSPACE_NAME).map_err(|_| AuthError::NoWorkspace)?;
-        self.tenancy
+        let workspace = self
+            .tenancy
             .provision(&ctx.request_id, member.home, &name, member.user)
             .await?;
         let fact = OutboxEvent::of(&as_rpc(ctx, REGISTER))?
-            .in_workspace(member.home)
+            .in_workspace(workspace)
             .by_user(member.user)
             .target("account", member.user.to_string())
             .detail("method", member.identity.provider.as_str());

@@ -2,7 +2,7 @@
 
 use causeway_context::{CallContext, Caller};
 
-use super::AuthService;
+use super::{AuthService, FactorState};
 use crate::error::AuthError;
 use crate::tenancy::Membership;
 
@@ -13,8 +13,12 @@ pub(crate) struct Me {
     pub(crate) principal: Caller,
     /// The account's address; empty for a caller that is no person.
     pub(crate) email: String,
+    /// Whether the address is proven.
+    pub(crate) email_verified: bool,
     /// Where the person belongs.
     pub(crate) workspaces: Vec<Membership>,
+    /// The person's second factor; nothing for a caller that is no person.
+    pub(crate) factor: Option<FactorState>,
 }
 
 impl AuthService {
@@ -28,7 +32,9 @@ impl AuthService {
             return Ok(Me {
                 principal,
                 email: String::new(),
+                email_verified: false,
                 workspaces: Vec::new(),
+                factor: None,
             });
         };
         let account = self.store.find_account(user).await?;
@@ -39,7 +45,9 @@ impl AuthService {
         Ok(Me {
             principal,
             email,
+            email_verified: self.store.email_verified_at(user).await?.is_some(),
             workspaces,
+            factor: Some(self.factor_state(user).await?),
         })
     }
 }

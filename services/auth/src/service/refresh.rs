@@ -12,7 +12,7 @@ use crate::error::AuthError;
 use crate::tenancy::Membership;
 
 /// The RPC under whose audit action the end of a session is recorded, whoever ends it.
-const LOGOUT: &str = "/causeway.auth.v1.AuthService/Logout";
+pub(super) const LOGOUT: &str = "/causeway.auth.v1.AuthService/Logout";
 
 /// What may be done with a refresh token that was found.
 enum Standing {
@@ -32,17 +32,43 @@ impl AuthService {
     /// # Errors
     /// [`AuthError::InvalidRefreshToken`], or a part that is away; the token is then not used up.
     pub(crate) async fn refresh(&self, ctx: &CallContext, text: &SecretString) -> Result<Tokens, AuthError> {
-        let found = self.find(text).await?.ok_or(AuthError::InvalidRefreshToken)?;
+        self.refresh_narrowed(ctx, text, &[], |_| true).await
+    }
+
+    /// The same with an access token that is narrowed to `scope`, and for a session that `allowed` allows.
+    ///
+    /// # Errors
+    /// Those of [`AuthService::refresh`], and [`AuthError::Oauth`] for a scope that the person does not hold.
+    pub(super) async fn refresh_narrowed(
+        &self,
+        ctx: &CallContext,
+        text: &SecretString,
+        scope: &[String],
+        allowed: impl Fn(&Session) -> bool,
+    ) -> Result<Tokens, AuthError> {
+        let found = self
+            .find(text)
+            .await?
+            .filter(|found| allowed(&found.session))
+            .ok_or(AuthError::InvalidRefreshToken)?;
         let successor_text = self.refresh_key.successor(text.expose_secret());
         let session = &found.session;
-        let successor = self.refresh_token(ctx, session.id, successor_text.expose_secret());
+        let successor = self.refresh_token(ctx, session, successor_text.expose_secret());
         match self.standing(ctx, &found, &successor).await? {
             Standing::Newest | Standing::Again => {}
-            Standing::Reused => return Err(self.revoke_family(ctx, session).await?),
+            Standing::Reused => return Err(self.revoke_family(ctx, &found).await?),
             Standing::Ended => return Err(AuthError::InvalidRefreshToken),
         }
         let membership = self.membership_of(ctx, session).await?;
-        let access = self.access_token(ctx, session, &membership, Assurance::default())?;
+        let factor = self.store.standing(session.user, session.id.0).await?;
+        let assurance = Assurance {
+            factor: factor.passed,
+            enrolled: factor.enrolled,
+            scope: scope.to_vec(),
+            ..Assurance::default()
+        };
+        assurance.is_held(&membership)?;
+        let access = self.access_token(ctx, session, &membership, assurance)?;
         if !self.store.rotate(&found.token.hash, &successor).await? {
             self.after_lost_race(ctx, text, &successor).await?;
         }
@@ -66,7 +92,7 @@ impl AuthService {
         }
     }
 
-    async fn find(&self, text: &SecretString) -> Result<Option<SessionToken>, AuthError> {
+    pub(super) async fn find(&self, text: &SecretString) -> Result<Option<SessionToken>, AuthError> {
         if !token::check(token::REFRESH_TOKEN, text.expose_secret()) {
             return Ok(None);
         }
@@ -89,7 +115,8 @@ impl AuthService {
             return Ok(Standing::Newest);
         }
         let stored = self.store.find_refresh_token(&successor.hash).await?;
-        let again = stored.is_some_and(|stored| found.token.may_retry(&stored.token, ctx.now));
+        let again =
+            stored.is_some_and(|stored| found.token.may_retry(&stored.token, self.refresh_grace, ctx.now));
         Ok(if again { Standing::Again } else { Standing::Reused })
     }
 
@@ -104,13 +131,17 @@ impl AuthService {
         let found = self.find(text).await?.ok_or(AuthError::InvalidRefreshToken)?;
         match self.standing(ctx, &found, successor).await? {
             Standing::Again => Ok(()),
-            Standing::Reused => Err(self.revoke_family(ctx, &found.session).await?),
+            Standing::Reused => Err(self.revoke_family(ctx, &found).await?),
             Standing::Newest | Standing::Ended => Err(AuthError::InvalidRefreshToken),
         }
     }
 
     /// The person's membership in the session's workspace. Without one the session ends.
-    async fn membership_of(&self, ctx: &CallContext, session: &Session) -> Result<Membership, AuthError> {
+    pub(super) async fn membership_of(
+        &self,
+        ctx: &CallContext,
+        session: &Session,
+    ) -> Result<Membership, AuthError> {
         let memberships = self.tenancy.memberships(&ctx.request_id, session.user).await?;
         match memberships
             .into_iter()
@@ -124,22 +155,66 @@ impl AuthService {
         }
     }
 
-    async fn revoke_family(&self, ctx: &CallContext, session: &Session) -> Result<AuthError, AuthError> {
-        tracing::warn!(session = %session.id, "a used refresh token came again, its session is closed");
-        self.close(ctx, session, "refresh_token_reused").await?;
+    /// Ends a session whose used token came again. Told once, however often it comes (REF-09).
+    async fn revoke_family(&self, ctx: &CallContext, found: &SessionToken) -> Result<AuthError, AuthError> {
+        let (session, generation) = (&found.session, found.token.generation);
+        let closed = self.close_as(ctx, session, "refresh_token_reused", |fact| {
+            let fact = fact.detail("generation", generation);
+            self.described_remote(ctx, fact)
+        });
+        if closed.await? {
+            tracing::warn!(
+                session = %session.id,
+                generation,
+                "a used refresh token came again, its session is closed"
+            );
+        }
         Ok(AuthError::InvalidRefreshToken)
     }
 
-    async fn close(&self, ctx: &CallContext, session: &Session, cause: &str) -> Result<(), AuthError> {
+    /// From where somebody came, so that one can be told from another and nobody is named.
+    fn described_remote(&self, ctx: &CallContext, fact: OutboxEvent) -> OutboxEvent {
+        let Some(remote) = &ctx.remote else { return fact };
+        let hash = |kind: &str, text: &str| {
+            let hash = self.refresh_key.hash(&format!("{kind} {text}"));
+            hash[..8]
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        };
+        fact.detail("address_hash", hash("address", &remote.address.to_string()))
+            .detail("agent_hash", hash("agent", &remote.agent))
+    }
+
+    pub(super) async fn close(
+        &self,
+        ctx: &CallContext,
+        session: &Session,
+        cause: &str,
+    ) -> Result<(), AuthError> {
+        self.close_as(ctx, session, cause, |fact| fact).await?;
+        Ok(())
+    }
+
+    /// Ends a session; answers whether it was not ended before. `describe` adds to the fact.
+    async fn close_as(
+        &self,
+        ctx: &CallContext,
+        session: &Session,
+        cause: &str,
+        describe: impl FnOnce(OutboxEvent) -> OutboxEvent,
+    ) -> Result<bool, AuthError> {
         let fact = OutboxEvent::of(&as_rpc(ctx, LOGOUT))?
             .in_workspace(session.workspace)
             .by_user(session.user)
             .target("session", session.id.to_string())
             .detail("cause", cause);
+        let fact = describe(fact);
         let id = fact.id;
-        if self.store.close_session(session.id, ctx.now, fact).await? {
+        let closed = self.store.close_session(session.id, ctx.now, fact).await?;
+        if closed {
             self.settle(id).await;
         }
-        Ok(())
+        Ok(closed)
     }
 }

@@ -1,4 +1,5 @@
-//! Registration: an account and its workspace, which lie in two services.
+//! Registration: an account and its workspace, which lie in two services. With a single tenant no workspace is made:
+//! tenancy lets the person into the one that there is, the first as its owner.
 //!
 //! The address is claimed first, in a pending account that holds the ids of person and workspace. Then tenancy makes
 //! the workspace under that id. Then the account becomes active, in one step with its fact. A crash between two steps
@@ -17,13 +18,15 @@ use crate::error::AuthError;
 /// The RPC under whose audit action a new person is recorded, however the person came.
 pub(super) const REGISTER: &str = "/causeway.auth.v1.AuthService/Register";
 
+const UNUSED_NAME: &str = "unused";
+
 /// A registration as the client gave it.
 pub(crate) struct RegisterRequest {
     /// The address.
     pub(crate) email: String,
     /// The password.
     pub(crate) password: String,
-    /// The name of the workspace.
+    /// The name of the workspace; with a single tenant it is not looked at.
     pub(crate) workspace_name: String,
 }
 
@@ -32,18 +35,24 @@ pub(crate) struct RegisterRequest {
 pub(crate) struct Registered {
     /// The person.
     pub(crate) user: UserId,
-    /// The workspace that the person owns.
+    /// The workspace in which the person is.
     pub(crate) workspace: WorkspaceId,
     /// The address as it is stored.
     pub(crate) email: Email,
 }
 
 impl RegisterRequest {
-    fn check(self) -> Result<(Email, Password, WorkspaceName), AuthError> {
+    fn check(self, single_tenant: bool) -> Result<(Email, Password, WorkspaceName), AuthError> {
         let mut fields = Fields::default();
+        // Whatever was sent: with a single tenant nothing is called by it.
+        let workspace_name = if single_tenant {
+            UNUSED_NAME
+        } else {
+            &self.workspace_name
+        };
         let email = fields.take("email", Email::parse(&self.email));
         let password = fields.take("password", Password::choose(self.password));
-        let name = fields.take("workspace_name", WorkspaceName::parse(&self.workspace_name));
+        let name = fields.take("workspace_name", WorkspaceName::parse(workspace_name));
         match (email, password, name) {
             (Some(email), Some(password), Some(name)) => Ok((email, password, name)),
             _ => Err(fields.into_error()),
@@ -65,13 +74,15 @@ impl AuthService {
         if !self.registration_open {
             return Err(AuthError::RegistrationClosed);
         }
-        let (email, password, name) = request.check()?;
+        let (email, password, name) = request.check(self.single_tenant)?;
+        self.refuse_breached("password", &password).await?;
         let account = self.claim(ctx, email, password).await?;
-        self.tenancy
+        let workspace = self
+            .tenancy
             .provision(&ctx.request_id, account.home, &name, account.user)
             .await?;
         let fact = OutboxEvent::of(ctx)?
-            .in_workspace(account.home)
+            .in_workspace(workspace)
             .by_user(account.user)
             .target("account", account.user.to_string());
         let id = fact.id;
@@ -80,13 +91,14 @@ impl AuthService {
             .activate_account(account.user, account.claimed_at, fact)
             .await?
         {
+            self.welcome(ctx, &account.email, account.user).await;
             self.settle(id).await;
         } else {
             self.must_be_active_twin(&account).await?;
         }
         Ok(Registered {
             user: account.user,
-            workspace: account.home,
+            workspace,
             email: account.email,
         })
     }

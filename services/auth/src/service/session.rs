@@ -1,22 +1,43 @@
 //! What every way in ends with: a session is opened.
 
 use causeway_context::{CallContext, SessionId, UserId};
+use causeway_contracts::{Role, permissions_of};
 use causeway_crypto::Actor;
 use causeway_outbox::OutboxEvent;
+use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::AuthService;
-use crate::domain::{NewSession, Proof, Session};
+use crate::domain::{NewSession, Opened, PassedBy, PasswordHash, Proof, RefreshToken, Session, Trace};
 use crate::error::AuthError;
+use crate::oauth::OauthError;
 use crate::tenancy::Membership;
 
 /// What the way in proved beside the person.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Assurance {
-    /// A second factor was passed.
-    pub(super) mfa: bool,
+    /// By what a second factor was passed.
+    pub(super) factor: Option<PassedBy>,
+    /// Whether the person has one here.
+    pub(super) enrolled: bool,
     /// Somebody acts in the name of the person.
     pub(super) act: Option<Actor>,
+    /// To which permissions the access token is narrowed; empty narrows nothing.
+    pub(super) scope: Vec<String>,
+}
+
+impl Assurance {
+    /// Checks that the person may do what the token is to say: a scope narrows and never widens (REF-01).
+    ///
+    /// # Errors
+    /// [`OauthError::InvalidScope`].
+    pub(super) fn is_held(&self, membership: &Membership) -> Result<(), OauthError> {
+        let held = Role::parse(&membership.role).map_or(&[][..], permissions_of);
+        match self.scope.iter().all(|scope| held.contains(&scope.as_str())) {
+            true => Ok(()),
+            false => Err(OauthError::InvalidScope),
+        }
+    }
 }
 
 /// A session to open.
@@ -31,48 +52,76 @@ pub(super) struct Opening<'a> {
     pub(super) refresh: Option<&'a SecretString>,
     /// What may open a session once only.
     pub(super) proof: Option<Proof>,
+    /// The password that was proven: a session does not open by one that is changed meanwhile.
+    pub(super) password: Option<PasswordHash>,
 }
 
 impl AuthService {
+    /// Until when a session lives that nobody uses: as long as its refresh token, or its first access token.
+    fn idle_until(&self, ctx: &CallContext, token: Option<&RefreshToken>) -> DateTime<Utc> {
+        token.map_or(ctx.now + self.access_life, |token| token.expires_at)
+    }
+
     /// Opens a session and signs its first access token. `describe` adds to the fact how the person came in.
     ///
     /// # Errors
-    /// [`AuthError::SubjectRefused`] if the proof was used before, or a part that is away.
+    /// [`AuthError::SubjectRefused`] if the proof was used before, [`AuthError::InvalidCredentials`] if the password was
+    /// changed meanwhile, or a part that is away.
     pub(super) async fn open(
         &self,
         ctx: &CallContext,
-        opening: Opening<'_>,
+        mut opening: Opening<'_>,
         describe: impl FnOnce(OutboxEvent) -> OutboxEvent,
     ) -> Result<(SessionId, SecretString), AuthError> {
-        let session = Session {
+        let mut session = Session {
             id: SessionId::generate(),
             user: opening.user,
             workspace: opening.membership.workspace,
+            trace: Trace::default(),
             opened_at: ctx.now,
+            last_used_at: ctx.now,
+            idle_until: ctx.now,
+            expires_at: ctx.now + self.session_life,
             closed_at: None,
         };
         let id = session.id;
+        opening.assurance.is_held(opening.membership)?;
+        let standing = self.store.standing(session.user, id.0).await?;
+        opening.assurance.enrolled = standing.enrolled;
+        if let Some(by) = opening.assurance.factor {
+            // Before there is a session: one that passed a factor must never be without the mark of it.
+            self.store.pass_factor(session.user, id.0, by, ctx.now).await?;
+        }
         let access = self.access_token(ctx, &session, opening.membership, opening.assurance)?;
         let token = opening
             .refresh
-            .map(|text| self.refresh_token(ctx, id, text.expose_secret()));
+            .map(|text| self.refresh_token(ctx, &session, text.expose_secret()));
+        session.idle_until = self.idle_until(ctx, token.as_ref());
         let fact = OutboxEvent::of(ctx)?
             .in_workspace(session.workspace)
             .by_user(session.user)
             .target("session", id.to_string());
         let fact = describe(fact);
+        // The fact says how the person came; so does the session.
+        let method = fact.details.get("method").and_then(|method| method.as_str());
+        session.trace = Trace::of(method.unwrap_or_default(), ctx.remote.as_ref());
         let fact_id = fact.id;
         let new = NewSession {
             session,
             token,
             proof: opening.proof,
+            password: opening.password,
         };
-        if !self.store.open_session(&new, fact).await? {
-            tracing::info!(
-                reason = "used",
-                "a token that had opened a session came again and was refused"
-            );
-            return Err(AuthError::SubjectRefused);
+        match self.store.open_session(&new, fact).await? {
+            Opened::Done => {}
+            Opened::PasswordChanged => return Err(AuthError::InvalidCredentials),
+            Opened::ProofUsed => {
+                tracing::info!(
+                    reason = "used",
+                    "a token that had opened a session came again and was refused"
+                );
+                return Err(AuthError::SubjectRefused);
+            }
         }
         self.settle(fact_id).await;
         Ok((id, access))

@@ -1,9 +1,15 @@
 //! The use cases over the store in memory and a tenancy that remembers.
 
+mod clients;
 mod exchanges;
+mod factors;
+mod guessing;
 mod logins;
+mod oauth;
+mod recovery;
 mod registrations;
 mod sessions;
+mod single;
 mod tokens;
 
 use std::collections::BTreeMap;
@@ -20,7 +26,7 @@ use causeway_outbox::{MemoryOutbox, OutboxEvent, OutboxStore as _, RelayHandle};
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{AuthService, LoginRequest, RegisterRequest, Tokens};
+use super::{AuthService, LoggedIn, LoginRequest, RegisterRequest, Tokens};
 use crate::config::Config;
 use crate::domain::WorkspaceName;
 use crate::error::AuthError;
@@ -37,6 +43,7 @@ const SECRET: &str = "a signing secret of enough bytes for anybody";
 struct FakeTenancy {
     memberships: Mutex<Vec<(UserId, Membership)>>,
     away: AtomicBool,
+    single: AtomicBool,
 }
 
 impl FakeTenancy {
@@ -56,24 +63,32 @@ impl Tenancy for FakeTenancy {
         workspace: WorkspaceId,
         name: &WorkspaceName,
         owner: UserId,
-    ) -> Result<(), TenancyError> {
+    ) -> Result<WorkspaceId, TenancyError> {
         self.answer()?;
         let mut memberships = self.memberships.lock().unwrap();
-        if memberships
+        let single = self.single.load(Ordering::SeqCst);
+        let workspace = if single { WorkspaceId::DEFAULT } else { workspace };
+        let mut others = memberships
             .iter()
-            .all(|(_, membership)| membership.workspace != workspace)
-        {
-            let (name, role) = (name.as_str().to_owned(), "owner".to_owned());
+            .filter(|(_, other)| other.workspace == workspace);
+        let (mine, theirs) = (
+            others.clone().any(|(member, _)| *member == owner),
+            others.next().is_some(),
+        );
+        if !mine && (single || !theirs) {
+            let role = if theirs { "viewer" } else { "owner" };
+            let (name, role) = (name.as_str().to_owned(), role.to_owned());
             memberships.push((
                 owner,
                 Membership {
                     workspace,
                     name,
                     role,
+                    mfa_required: false,
                 },
             ));
         }
-        Ok(())
+        Ok(workspace)
     }
 
     async fn memberships(&self, _: &RequestId, user: UserId) -> Result<Vec<Membership>, TenancyError> {
@@ -83,6 +98,7 @@ impl Tenancy for FakeTenancy {
             .iter()
             .filter(|(member, _)| *member == user)
             .map(|(_, found)| found.clone())
+            .filter(|found| !self.single.load(Ordering::SeqCst) || found.workspace == WorkspaceId::DEFAULT)
             .collect())
     }
 }
@@ -102,6 +118,7 @@ impl ClerkSessions for FakeClerk {
 /// The service with everything around it.
 pub(super) struct World {
     pub(super) service: AuthService,
+    pub(super) store: Arc<MemoryStore>,
     tenancy: Arc<FakeTenancy>,
     clerk: Arc<FakeClerk>,
     outbox: MemoryOutbox,
@@ -115,21 +132,30 @@ pub(super) fn world_with(change: impl FnOnce(&mut Config)) -> World {
     let mut config = Config {
         signing_secret: SECRET.into(),
         refresh_secret: SECRET.into(),
+        pepper: None,
+        former_pepper: None,
         issuer: Some("causeway".to_owned()),
         audience: None,
         access_life: TimeDelta::minutes(15),
         refresh_life: TimeDelta::days(30),
+        session_life: TimeDelta::days(90),
+        refresh_grace: TimeDelta::seconds(30),
+        mail: crate::config::MailConfig::default(),
         registration_open: true,
+        single_tenant: false,
+        mfa_issuer: "Causeway".to_owned(),
+        mfa_enforced: true,
         clerk: None,
     };
     change(&mut config);
     let (tenancy, outbox) = (Arc::new(FakeTenancy::default()), MemoryOutbox::default());
     let store = Arc::new(MemoryStore::new(outbox.clone()));
+    tenancy.single.store(config.single_tenant, Ordering::SeqCst);
     let (relay, passwords) = (RelayHandle::detached(), Passwords::cheap());
     let clerk = Arc::new(FakeClerk::default());
     let service = AuthService::new(
         &config,
-        store,
+        store.clone(),
         tenancy.clone(),
         Some(clerk.clone()),
         relay,
@@ -137,6 +163,7 @@ pub(super) fn world_with(change: impl FnOnce(&mut Config)) -> World {
     );
     World {
         service,
+        store,
         tenancy,
         clerk,
         outbox,
@@ -148,7 +175,11 @@ pub(super) fn at(seconds: i64) -> DateTime<Utc> {
 }
 
 pub(super) fn call(rpc: &str, caller: Caller, seconds: i64) -> CallContext {
-    let path = format!("/causeway.auth.v1.AuthService/{rpc}");
+    call_of("AuthService", rpc, caller, seconds)
+}
+
+pub(super) fn call_of(service: &str, rpc: &str, caller: Caller, seconds: i64) -> CallContext {
+    let path = format!("/causeway.auth.v1.{service}/{rpc}");
     let method = causeway_contracts::method(&path).expect("a known RPC");
     CallContext::new(caller, method, RequestId::generate(), at(seconds))
 }
@@ -184,6 +215,7 @@ impl World {
                 workspace,
                 name,
                 role,
+                mfa_required: false,
             },
         ));
         workspace
@@ -197,12 +229,31 @@ impl World {
             .for_each(|(_, found)| found.role = role.to_owned());
     }
 
+    pub(super) fn demand_factor(&self, user: UserId, demanded: bool) {
+        let mut memberships = self.tenancy.memberships.lock().unwrap();
+        memberships
+            .iter_mut()
+            .filter(|(member, _)| *member == user)
+            .for_each(|(_, found)| found.mfa_required = demanded);
+    }
+
     pub(super) fn leave(&self, user: UserId) {
         self.tenancy
             .memberships
             .lock()
             .unwrap()
             .retain(|(member, _)| *member != user);
+    }
+
+    pub(super) fn rejoin(&self, caller: &Caller, role: &str) {
+        let membership = Membership {
+            workspace: caller.workspace.unwrap(),
+            name: "Again".to_owned(),
+            role: role.to_owned(),
+            mfa_required: false,
+        };
+        let user = caller.user().unwrap();
+        self.tenancy.memberships.lock().unwrap().push((user, membership));
     }
 
     pub(super) async fn facts(&self) -> Vec<OutboxEvent> {
@@ -232,7 +283,10 @@ impl World {
             password: password.to_owned(),
             workspace_id: workspace.to_owned(),
         };
-        self.service.login(&anonymous("Login", 0), request).await
+        match self.service.login(&anonymous("Login", 0), request).await? {
+            LoggedIn::Open(tokens) => Ok(tokens),
+            LoggedIn::SecondFactor(_) => panic!("a second factor is asked for"),
+        }
     }
 
     /// A registered person in its workspace, as the gateway would present it.

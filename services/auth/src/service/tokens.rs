@@ -1,16 +1,17 @@
-//! Personal access tokens.
+//! Personal access tokens, and whom an opaque token proves.
 
-use causeway_context::{CallContext, Caller, TokenId};
-use causeway_contracts::{CallerKind, Role};
+use causeway_context::{CallContext, Caller, TokenId, UserId, WorkspaceId};
+use causeway_contracts::{CallerKind, Role, permissions_of};
 use causeway_crypto::token;
 use causeway_outbox::OutboxEvent;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{AuthService, Fields};
-use crate::domain::{Invalid, PersonalToken, Revocation, Scopes, TokenName, lifetime};
+use crate::domain::{Invalid, PersonalToken, Revocation, Scopes, TokenKind, TokenName, Whose, lifetime};
 use crate::error::AuthError;
 use crate::page::Page;
+use crate::tenancy::Membership;
 
 /// A token as the client asks for it.
 pub(crate) struct CreateTokenRequest {
@@ -40,22 +41,14 @@ pub(crate) struct Proven {
 }
 
 impl CreateTokenRequest {
-    fn check(self, ctx: &CallContext) -> Result<(TokenName, Scopes, DateTime<Utc>), AuthError> {
+    pub(super) fn check(self, ctx: &CallContext) -> Result<(TokenName, Scopes, DateTime<Utc>), AuthError> {
         let mut fields = Fields::default();
         let name = fields.take("name", TokenName::parse(&self.name));
         let expires_at = fields.take(
             "expires_at",
             self.expires_at.and_then(|asked| lifetime(asked, ctx.now)),
         );
-        let scopes = match Scopes::of(self.scopes, &ctx.caller.permissions) {
-            Ok(scopes) => Some(scopes),
-            Err(missing) => {
-                for index in missing {
-                    fields.wrong(format!("scopes[{index}]"), "is not a permission that you hold");
-                }
-                None
-            }
-        };
+        let scopes = fields.scopes("scopes", self.scopes, ctx);
         match (name, scopes, expires_at) {
             (Some(name), Some(scopes), Some(expires_at)) => Ok((name, scopes, expires_at)),
             _ => Err(fields.into_error()),
@@ -77,6 +70,7 @@ impl AuthService {
         let (name, Scopes(scopes), expires_at) = request.check(ctx)?;
         let minted = token::mint(token::PERSONAL_ACCESS_TOKEN);
         let token = PersonalToken {
+            kind: TokenKind::Personal,
             id: TokenId::generate(),
             workspace,
             user,
@@ -93,7 +87,9 @@ impl AuthService {
             .detail("scopes", token.scopes.clone())
             .detail("expires_at", expires_at.to_rfc3339());
         let id = fact.id;
-        self.store.insert_token(&token, &minted.hash, fact).await?;
+        let forms = self.peppers.forms(minted.secret.expose_secret());
+        self.store.insert_token(&token, forms.newest(), fact).await?;
+        self.inherit_factor(ctx, user, token.id).await?;
         self.settle(id).await;
         Ok(CreatedToken {
             token,
@@ -111,23 +107,25 @@ impl AuthService {
         page_size: i32,
         page_token: &str,
     ) -> Result<(Vec<PersonalToken>, String), AuthError> {
-        let (workspace, user) = (ctx.workspace()?, ctx.user()?);
-        let mut fields = Fields::default();
-        let size = fields.take("page_size", Page::size(page_size));
-        let after = fields.take("page_token", Page::place(page_token));
-        let (Some(size), Some(after)) = (size, after) else {
-            return Err(fields.into_error());
-        };
-        // One more than asked for shows whether another page follows.
-        let page = Page {
-            size: size + 1,
-            after,
-        };
-        let mut tokens = self.store.list_tokens(workspace, user, page).await?;
-        if tokens.len() <= size {
+        self.tokens_of(ctx, Whose::Person(ctx.user()?), page_size, page_token)
+            .await
+    }
+
+    /// A page of tokens, and where the next one starts.
+    pub(super) async fn tokens_of(
+        &self,
+        ctx: &CallContext,
+        whose: Whose,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<(Vec<PersonalToken>, String), AuthError> {
+        let workspace = ctx.workspace()?;
+        let page = one_more(page_size, page_token)?;
+        let mut tokens = self.store.list_tokens(workspace, whose, page).await?;
+        if tokens.len() < page.size {
             return Ok((tokens, String::new()));
         }
-        tokens.truncate(size);
+        tokens.truncate(page.size - 1);
         let next = tokens.last().map(|last| Page::word(last.id)).unwrap_or_default();
         Ok((tokens, next))
     }
@@ -143,7 +141,7 @@ impl AuthService {
         let id = fact.id;
         match self
             .store
-            .revoke_token(workspace, user, token, ctx.now, fact)
+            .revoke_token(workspace, Whose::Person(user), token, ctx.now, fact)
             .await?
         {
             Revocation::Done => self.settle(id).await,
@@ -153,8 +151,8 @@ impl AuthService {
         Ok(())
     }
 
-    /// Whom an opaque credential proves: the person of the token, with what the person's role holds now, narrowed to
-    /// the token's scopes.
+    /// Whom an opaque credential proves: the person of the token, or the program of the key, with what the person may do
+    /// now, narrowed to the scopes.
     ///
     /// # Errors
     /// [`AuthError::InvalidToken`] for every cause, or a part that is away.
@@ -163,26 +161,85 @@ impl AuthService {
         ctx: &CallContext,
         text: &SecretString,
     ) -> Result<Proven, AuthError> {
-        if !token::check(token::PERSONAL_ACCESS_TOKEN, text.expose_secret()) {
-            return Err(AuthError::InvalidToken);
-        }
-        let found = self.store.find_token(&token::hash(text.expose_secret())).await?;
-        let token = found
+        let token = self
+            .opaque_token(text)
+            .await?
             .filter(|token| token.alive(ctx.now))
             .ok_or(AuthError::InvalidToken)?;
-        let memberships = self.tenancy.memberships(&ctx.request_id, token.user).await?;
-        let membership = memberships
-            .into_iter()
-            .find(|membership| membership.workspace == token.workspace)
+        let caller = self
+            .caller_of(ctx, &token)
+            .await?
             .ok_or(AuthError::InvalidToken)?;
-        // A role that this version does not know holds nothing.
-        let roles: Vec<Role> = Role::parse(&membership.role).into_iter().collect();
         self.note_use(ctx, &token).await;
-        let (user, workspace, id) = (token.user, token.workspace, token.id.to_string());
         Ok(Proven {
-            caller: Caller::person(CallerKind::Token, user, workspace, &roles, &token.scopes, id),
+            caller,
             expires_at: token.expires_at,
         })
+    }
+
+    /// The token that a text is, in force or not. Its stored form is renewed where it is an old one (C-8).
+    pub(super) async fn opaque_token(&self, text: &SecretString) -> Result<Option<PersonalToken>, AuthError> {
+        let text = text.expose_secret();
+        let known = [token::PERSONAL_ACCESS_TOKEN, token::API_KEY];
+        if !known.into_iter().any(|prefix| token::check(prefix, text)) {
+            return Ok(None);
+        }
+        let forms = self.peppers.forms(text);
+        let Some((token, stored)) = self.store.find_token(&forms.hashes()).await? else {
+            return Ok(None);
+        };
+        if !forms.include(&stored) {
+            return Ok(None);
+        }
+        if stored != *forms.newest()
+            && let Err(error) = self.store.rehash_token(&stored.hash, forms.newest()).await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, token = %token.id, "renew the hash of a token");
+        }
+        Ok(Some(token))
+    }
+
+    /// Whom a token that is in force stands for; nobody once its person is gone.
+    pub(super) async fn caller_of(
+        &self,
+        ctx: &CallContext,
+        token: &PersonalToken,
+    ) -> Result<Option<Caller>, AuthError> {
+        let Some(membership) = self.membership_in(ctx, token.user, token.workspace).await? else {
+            return Ok(None);
+        };
+        let roles = roles(&membership);
+        let (user, workspace, id) = (token.user, token.workspace, token.id.to_string());
+        Ok(Some(match token.kind {
+            TokenKind::Personal => {
+                let caller = Caller::person(CallerKind::Token, user, workspace, &roles, &token.scopes, id);
+                self.with_factor(caller, user, token.id, &membership).await?
+            }
+            TokenKind::Key => program(id.clone(), workspace, &roles, &token.scopes, id),
+        }))
+    }
+
+    /// The roles of a person in a workspace now; nothing for one who does not belong there.
+    pub(super) async fn roles_of(
+        &self,
+        ctx: &CallContext,
+        user: UserId,
+        workspace: WorkspaceId,
+    ) -> Result<Option<Vec<Role>>, AuthError> {
+        let found = self.membership_in(ctx, user, workspace).await?;
+        Ok(found.map(|membership| roles(&membership)))
+    }
+
+    async fn membership_in(
+        &self,
+        ctx: &CallContext,
+        user: UserId,
+        workspace: WorkspaceId,
+    ) -> Result<Option<Membership>, AuthError> {
+        let memberships = self.tenancy.memberships(&ctx.request_id, user).await?;
+        Ok(memberships
+            .into_iter()
+            .find(|membership| membership.workspace == workspace))
     }
 
     /// A use that cannot be noted is still a use.
@@ -193,5 +250,50 @@ impl AuthService {
         if let Err(error) = self.store.touch_token(token.workspace, token.id, ctx.now).await {
             tracing::warn!(error = &error as &dyn std::error::Error, token = %token.id, "note the use of a token");
         }
+    }
+}
+
+/// A role that this version does not know holds nothing.
+fn roles(membership: &Membership) -> Vec<Role> {
+    Role::parse(&membership.role).into_iter().collect()
+}
+
+/// A program: what it may do is what its scopes say and the person who granted them holds (RBAC-04).
+pub(super) fn program(
+    id: String,
+    workspace: WorkspaceId,
+    granted_by: &[Role],
+    scopes: &[String],
+    credential_id: String,
+) -> Caller {
+    let held = granted_by
+        .iter()
+        .max()
+        .map_or(&[][..], |role| permissions_of(*role));
+    Caller {
+        kind: CallerKind::Client,
+        id,
+        workspace: Some(workspace),
+        permissions: scopes
+            .iter()
+            .filter(|scope| held.contains(&scope.as_str()))
+            .cloned()
+            .collect(),
+        credential_id,
+        ..Caller::anonymous()
+    }
+}
+
+/// A page with one more than asked for, which shows whether another one follows.
+pub(super) fn one_more(page_size: i32, page_token: &str) -> Result<Page, AuthError> {
+    let mut fields = Fields::default();
+    let size = fields.take("page_size", Page::size(page_size));
+    let after = fields.take("page_token", Page::place(page_token));
+    match (size, after) {
+        (Some(size), Some(after)) => Ok(Page {
+            size: size + 1,
+            after,
+        }),
+        _ => Err(fields.into_error()),
     }
 }

@@ -1,6 +1,12 @@
 //! What every store promises. Each case runs against each store, as a test of its own.
 
+mod clients;
+mod data;
+mod factors;
+mod guesses;
+mod history;
 mod identities;
+mod recovery;
 mod tokens;
 
 use causeway_context::{CallContext, Caller, RequestId, SessionId, UserId, WorkspaceId};
@@ -9,9 +15,17 @@ use causeway_outbox::OutboxEvent;
 use chrono::{DateTime, Utc};
 
 use super::AuthStore;
-use crate::domain::{Account, AccountState, Claim, Email, NewSession, PasswordHash, RefreshToken, Session};
+use crate::domain::{
+    Account, AccountState, Claim, Email, NewSession, Opened, PasswordHash, RefreshToken, Session, Trace,
+};
 
+pub(crate) use clients::*;
+pub(crate) use data::*;
+pub(crate) use factors::*;
+pub(crate) use guesses::*;
+pub(crate) use history::*;
 pub(crate) use identities::*;
+pub(crate) use recovery::*;
 pub(crate) use tokens::*;
 
 /// What lies in the outbox of the store under test.
@@ -25,6 +39,9 @@ pub(crate) trait Facts {
 macro_rules! store_conformance {
     ($fresh:path) => {
         $crate::store_conformance!(@cases $fresh:
+            an_erased_workspace_keeps_nothing_and_takes_nothing,
+            an_erased_person_leaves_the_others,
+            a_seed_is_sealed_anew_if_it_is_still_the_same,
             an_address_is_claimed_once,
             a_lapsed_claim_is_taken_over_with_its_ids,
             an_account_becomes_active_once,
@@ -35,6 +52,18 @@ macro_rules! store_conformance {
             an_ended_token_does_not_rotate,
             a_closed_session_does_not_rotate,
             a_session_closes_once,
+            a_rotation_lets_the_session_live_on_but_not_for_ever,
+            open_sessions_are_listed_newest_first_and_by_page,
+            a_persons_sessions_end_together_and_gateways_are_told,
+            sign_ins_are_listed_newest_first_and_forgotten,
+            a_session_opens_by_the_present_password_only,
+            wrong_guesses_add_up_until_they_are_forgotten,
+            a_failure_is_kept_for_its_victim,
+            of_many_guesses_at_once_no_more_pass_than_may,
+            a_mailed_token_is_for_an_account_that_can_use_it,
+            an_address_is_proven_once,
+            a_password_is_reset_once_and_ends_every_session,
+            a_password_is_changed_if_it_is_still_the_one_proven,
             an_identity_is_claimed_once_whoever_comes_at_once,
             identities_differ_by_issuer_and_subject,
             a_first_sign_in_ends_once,
@@ -47,7 +76,25 @@ macro_rules! store_conformance {
             nobody_else_lists_or_revokes_a_token,
             a_token_is_revoked_once,
             the_last_use_never_goes_back,
-            twins_in_two_workspaces_see_nothing_of_each_other
+            keys_of_a_workspace_and_tokens_of_persons_do_not_mix,
+            a_secret_moves_to_another_form,
+            a_client_is_found_with_its_secrets,
+            clients_are_listed_newest_first_without_those_that_ended,
+            of_two_changes_at_once_one_is_kept,
+            a_foreign_workspace_neither_sees_nor_changes_a_client,
+            a_client_s_secret_moves_to_another_form,
+            an_access_token_is_revoked_once_and_forgotten_after_its_end,
+            twins_in_two_workspaces_see_nothing_of_each_other,
+            an_enrolment_takes_the_place_of_one_that_was_not_confirmed,
+            a_confirmed_factor_is_not_replaced,
+            enrolments_at_once_leave_one_whole_factor,
+            the_code_of_the_enrolment_is_used_up,
+            a_code_is_used_once_whoever_asks_at_once,
+            a_recovery_code_is_used_once_whoever_asks_at_once,
+            who_passed_a_factor_has_until_it_is_removed,
+            parallel_tries_do_not_slip_through,
+            a_right_code_forgives_the_wrong_ones,
+            no_seed_is_written_under_a_key_behind_the_fence
         );
     };
     (@cases $fresh:path: $($case:ident),+) => { $(
@@ -65,7 +112,11 @@ fn at(seconds: i64) -> DateTime<Utc> {
 }
 
 fn fact(rpc: &str) -> OutboxEvent {
-    let path = format!("/causeway.auth.v1.AuthService/{rpc}");
+    fact_of("AuthService", rpc)
+}
+
+fn fact_of(service: &str, rpc: &str) -> OutboxEvent {
+    let path = format!("/causeway.auth.v1.{service}/{rpc}");
     let method = causeway_contracts::method(&path).expect("a known RPC");
     let ctx = CallContext::new(Caller::anonymous(), method, RequestId::generate(), at(0));
     OutboxEvent::of(&ctx)
@@ -90,7 +141,11 @@ fn session(user: UserId) -> Session {
         id: SessionId::generate(),
         user,
         workspace,
+        trace: Trace::default(),
         opened_at: at(0),
+        last_used_at: at(0),
+        idle_until: at(100),
+        expires_at: at(1000),
         closed_at: None,
     }
 }
@@ -100,6 +155,7 @@ fn refresh(session: SessionId, issued: i64) -> RefreshToken {
     RefreshToken {
         hash,
         session,
+        generation: 0,
         issued_at: at(issued),
         expires_at: at(issued + 100),
         used_at: None,
@@ -125,9 +181,10 @@ async fn opened(store: &dyn AuthStore) -> (Session, RefreshToken) {
         session,
         token: Some(token),
         proof: None,
+        password: None,
     };
     let opened = store.open_session(&new, fact("Login")).await.expect("answered");
-    assert!(opened);
+    assert_eq!(opened, Opened::Done);
     (new.session, new.token.expect("given"))
 }
 

@@ -1,47 +1,70 @@
 //! The store in memory: one lock, so that every method is one step.
 
+mod clients;
+mod data;
+mod factors;
+mod guesses;
+mod history;
 mod identities;
+mod recovery;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use causeway_context::{SessionId, TokenId, UserId, WorkspaceId};
+use causeway_crypto::StoredSecret;
 use causeway_outbox::{MemoryOutbox, OutboxEvent};
-use chrono::{DateTime, Utc};
+use causeway_revocation::MemoryRevocations;
+use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{AccountStore, SessionStore, StoreError, TokenStore};
+use super::{AccessLife, AccountStore, RevokedAccess, SessionStore, StoreError};
 use crate::domain::{
-    Account, AccountState, Claim, Email, Hash, Identity, Member, NewSession, PersonalToken, RefreshToken,
-    Revocation, Session, SessionToken,
+    Account, AccountState, Claim, Client, ClientId, Email, Hash, Identity, Member, NewSession, Opened,
+    PersonalToken, RefreshToken, Session, SessionToken, SignIn,
 };
-use crate::page::Page;
 
 /// Accounts, sessions and tokens in memory.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct MemoryStore {
     state: Arc<Mutex<State>>,
     outbox: MemoryOutbox,
+    ended: MemoryRevocations,
+    life: AccessLife,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    erasures: data::Erasures,
+    book: history::Book,
     accounts: BTreeMap<UserId, Account>,
     addresses: BTreeMap<Email, UserId>,
     identities: BTreeMap<Identity, Member>,
+    factors: factors::Factors,
     used_proofs: BTreeMap<Hash, DateTime<Utc>>,
     sessions: BTreeMap<SessionId, Session>,
     refresh_tokens: BTreeMap<Hash, RefreshToken>,
     tokens: BTreeMap<(WorkspaceId, TokenId), PersonalToken>,
-    token_index: BTreeMap<Hash, (WorkspaceId, TokenId)>,
+    token_index: BTreeMap<Hash, ((WorkspaceId, TokenId), StoredSecret)>,
+    clients: BTreeMap<ClientId, Client>,
+    revoked_access_tokens: BTreeMap<(WorkspaceId, String), RevokedAccess>,
 }
 
 impl MemoryStore {
     /// An empty store that leaves its facts in `outbox`.
     pub(crate) fn new(outbox: MemoryOutbox) -> Self {
         Self {
-            state: Arc::default(),
             outbox,
+            ..Self::default()
+        }
+    }
+
+    /// The same store where access tokens live that long.
+    pub(crate) fn with_access_life(self, life: TimeDelta) -> Self {
+        Self {
+            life: AccessLife(life),
+            ..self
         }
     }
 
@@ -115,13 +138,15 @@ impl AccountStore for MemoryStore {
 
 #[async_trait]
 impl SessionStore for MemoryStore {
-    async fn open_session(&self, new: &NewSession, fact: OutboxEvent) -> Result<bool, StoreError> {
+    async fn open_session(&self, new: &NewSession, fact: OutboxEvent) -> Result<Opened, StoreError> {
         let mut state = self.state();
         let NewSession {
             session,
             token,
             proof,
+            password,
         } = new;
+        state.erasures.allow(session.workspace)?;
         let is_taken = |token: &RefreshToken| state.refresh_tokens.contains_key(&token.hash);
         if state.sessions.contains_key(&session.id) || token.as_ref().is_some_and(is_taken) {
             return Err(conflict("session"));
@@ -130,15 +155,22 @@ impl SessionStore for MemoryStore {
         if let Some(proof) = proof
             && state.used_proofs.contains_key(&proof.hash)
         {
-            return Ok(false);
+            return Ok(Opened::ProofUsed);
+        }
+        if let Some(password) = password
+            && state.accounts.get(&session.user).map(|account| &account.password) != Some(password)
+        {
+            return Ok(Opened::PasswordChanged);
         }
         let proof = proof.map(|proof| (proof.hash, proof.expires_at));
         state.used_proofs.extend(proof);
         state.sessions.insert(session.id, session.clone());
         let token = token.clone().map(|token| (token.hash, token));
         state.refresh_tokens.extend(token);
+        let sign_in = SignIn::of(session);
+        state.book.sign_ins.insert(sign_in.id, sign_in);
         self.outbox.push(fact);
-        Ok(true)
+        Ok(Opened::Done)
     }
 
     async fn find_refresh_token(&self, hash: &Hash) -> Result<Option<SessionToken>, StoreError> {
@@ -152,10 +184,22 @@ impl SessionStore for MemoryStore {
             .session_token(used)
             .filter(|found| found.token.used_at.is_none() && found.alive(now));
         let Some(mut found) = found else { return Ok(false) };
+        let generation = found.token.generation;
         found.token.used_at = Some(now);
         state.refresh_tokens.insert(*used, found.token);
-        state.refresh_tokens.insert(successor.hash, successor.clone());
+        found.session.last_used_at = now;
+        found.session.idle_until = successor.expires_at;
+        state.sessions.insert(found.session.id, found.session);
+        let successor = RefreshToken {
+            generation: generation + 1,
+            ..successor.clone()
+        };
+        state.refresh_tokens.insert(successor.hash, successor);
         Ok(true)
+    }
+
+    async fn find_session(&self, session: SessionId) -> Result<Option<Session>, StoreError> {
+        Ok(self.state().sessions.get(&session).cloned())
     }
 
     async fn close_session(
@@ -165,96 +209,17 @@ impl SessionStore for MemoryStore {
         fact: OutboxEvent,
     ) -> Result<bool, StoreError> {
         let mut state = self.state();
-        let Some(session) = state
+        let Some(open) = state
             .sessions
             .get_mut(&session)
             .filter(|session| session.closed_at.is_none())
         else {
             return Ok(false);
         };
-        session.closed_at = Some(at);
+        open.closed_at = Some(at);
+        self.tell_ended(session, at);
         self.outbox.push(fact);
         Ok(true)
-    }
-}
-
-#[async_trait]
-impl TokenStore for MemoryStore {
-    async fn insert_token(
-        &self,
-        token: &PersonalToken,
-        hash: &Hash,
-        fact: OutboxEvent,
-    ) -> Result<(), StoreError> {
-        let mut state = self.state();
-        let key = (token.workspace, token.id);
-        if state.tokens.contains_key(&key) || state.token_index.contains_key(hash) {
-            return Err(conflict("token"));
-        }
-        state.tokens.insert(key, token.clone());
-        state.token_index.insert(*hash, key);
-        self.outbox.push(fact);
-        Ok(())
-    }
-
-    async fn list_tokens(
-        &self,
-        workspace: WorkspaceId,
-        user: UserId,
-        page: Page,
-    ) -> Result<Vec<PersonalToken>, StoreError> {
-        let state = self.state();
-        let mine =
-            state.tokens.values().rev().filter(|token| {
-                token.workspace == workspace && token.user == user && token.revoked_at.is_none()
-            });
-        let rest = mine.filter(|token| page.after.is_none_or(|after| token.id < after));
-        Ok(rest.take(page.size).cloned().collect())
-    }
-
-    async fn revoke_token(
-        &self,
-        workspace: WorkspaceId,
-        user: UserId,
-        token: TokenId,
-        at: DateTime<Utc>,
-        fact: OutboxEvent,
-    ) -> Result<Revocation, StoreError> {
-        let mut state = self.state();
-        let found = state
-            .tokens
-            .get_mut(&(workspace, token))
-            .filter(|token| token.user == user);
-        let Some(token) = found else {
-            return Ok(Revocation::Missing);
-        };
-        if token.revoked_at.is_some() {
-            return Ok(Revocation::Before);
-        }
-        token.revoked_at = Some(at);
-        self.outbox.push(fact);
-        Ok(Revocation::Done)
-    }
-
-    async fn find_token(&self, hash: &Hash) -> Result<Option<PersonalToken>, StoreError> {
-        let state = self.state();
-        Ok(state
-            .token_index
-            .get(hash)
-            .and_then(|key| state.tokens.get(key))
-            .cloned())
-    }
-
-    async fn touch_token(
-        &self,
-        workspace: WorkspaceId,
-        token: TokenId,
-        at: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        if let Some(token) = self.state().tokens.get_mut(&(workspace, token)) {
-            token.last_used_at = token.last_used_at.max(Some(at));
-        }
-        Ok(())
     }
 }
 

@@ -2,16 +2,23 @@
 //! workspace, and row-level security holds where one would not.
 
 mod accounts;
+mod clients;
+mod data;
+mod factors;
+mod guesses;
+mod history;
 mod identities;
+mod recovery;
 mod sessions;
 mod tokens;
 
 use causeway_database::{Class, Database, DatabaseError};
 use causeway_outbox::{OutboxEvent, insert_outbox_row};
-use diesel::result::Error as DieselError;
+use chrono::TimeDelta;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::AsyncPgConnection;
 
-use super::{Cause, StoreError};
+use super::{AccessLife, Cause, StoreError};
 use crate::SCHEMA;
 use crate::domain::Hash;
 
@@ -19,24 +26,48 @@ use crate::domain::Hash;
 #[derive(Clone)]
 pub(crate) struct PgStore {
     database: Database,
+    life: AccessLife,
 }
 
 impl PgStore {
     /// A store on that database, whose schema is migrated.
     pub(crate) fn new(database: Database) -> Self {
-        Self { database }
+        Self {
+            database,
+            life: AccessLife::default(),
+        }
+    }
+
+    /// The same store where access tokens live that long.
+    pub(crate) fn with_access_life(self, life: TimeDelta) -> Self {
+        Self {
+            life: AccessLife(life),
+            ..self
+        }
     }
 }
 
 /// The one place where a database error gets its meaning here.
 impl From<DatabaseError> for StoreError {
     fn from(error: DatabaseError) -> Self {
+        if refuses_erased(&error) {
+            return Self::Erased;
+        }
         match error.class() {
             Class::Conflict => Self::Conflict(error.into()),
             Class::Corrupt | Class::NotFound => Self::Corrupt(error.into()),
             Class::Serialization | Class::Unavailable => Self::Unavailable(error.into()),
         }
     }
+}
+
+/// Whether `causeway.refuse_erased` said no.
+fn refuses_erased(error: &DatabaseError) -> bool {
+    matches!(
+        error,
+        DatabaseError::Query(DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, information))
+            if information.message() == "the workspace is erased"
+    )
 }
 
 fn failed(error: DieselError) -> StoreError {

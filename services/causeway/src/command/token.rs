@@ -136,7 +136,10 @@ fn dev(settings: &Settings, workspace: &str, user: Option<&str>, role: &str) -> 
         roles: caller.roles,
         scope: String::new(),
         mfa: false,
+        mfa_required: false,
+        mfa_enrolled: false,
         act: None,
+        client_id: None,
     };
     Ok(AccessTokenKey::new(&secret, issuer, audience)
         .sign(&claims)

@@ -330,7 +330,9 @@ async fn gateway(
         settings.text("AUTH_JWT_AUDIENCE"),
     )
     .with_max_lifetime(TimeDelta::minutes(minutes));
-    Ok(causeway_gateway::router(config, mesh, access, own))
+    let (router, work) = causeway_gateway::router(config, mesh, access, own);
+    background(drain, "gateway", work);
+    Ok(router)
 }
 
 fn reflection() -> Result<

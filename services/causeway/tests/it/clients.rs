@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs a client to its end; answers what it printed. Nothing if it is not installed and nobody said that it
 /// must be.
-async fn run(name: &str, environment: &[(&str, &str)]) -> Option<Value> {
+pub(crate) async fn run(name: &str, environment: &[(&str, &str)]) -> Option<Value> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/clients.sh");
     let mut command = Command::new("bash");
     command
@@ -61,6 +61,39 @@ async fn the_official_openai_sdk_is_answered() {
         &[("CAUSEWAY_URL", &mesh.base), ("CAUSEWAY_TOKEN", &secret)],
     )
     .await;
+    mesh.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_of_oauth_gets_and_refreshes_tokens() {
+    let mesh = Mesh::start().await;
+    let account = mesh.account("oauth").await;
+    let asked = serde_json::json!({"name": "library", "scopes": ["secrets.read", "secrets.write"]});
+    let program = account.client.post("/v1/clients", asked).await.json(200);
+    let login = serde_json::json!({"email": account.email, "password": account.password});
+    let session = mesh.anonymous().post("/auth/login", login).await;
+    let cookie = session.header("set-cookie").split(['=', ';']).nth(1);
+    let told = run(
+        "oauth_story",
+        &[
+            ("CAUSEWAY_URL", &mesh.base),
+            ("CAUSEWAY_CLIENT_ID", &text(&program, "client_id")),
+            ("CAUSEWAY_CLIENT_SECRET", &text(&program, "client_secret")),
+            ("CAUSEWAY_REFRESH_TOKEN", cookie.expect("the refresh cookie")),
+        ],
+    )
+    .await;
+    if let Some(told) = told {
+        assert_eq!(
+            told["by_basic"],
+            serde_json::json!(["secrets.read", "secrets.write"])
+        );
+        assert_eq!(told["by_body"], serde_json::json!(["secrets.read"]));
+        assert_eq!(
+            (&told["refused"], &told["refreshed"]),
+            (&401.into(), &"Bearer".into())
+        );
+    }
     mesh.end().await;
 }
 

@@ -3,18 +3,30 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 mod clients;
+mod database;
 mod door;
 mod exchange;
+mod flood;
 mod hostile;
 mod http;
 mod kms;
+mod lifecycle;
 mod logs;
+mod machines;
 mod mesh;
+mod mfa;
 mod models;
+mod overrides;
 mod people;
+mod platform;
 mod processes;
+mod regions;
 mod repeats;
+mod revocation;
+mod rotation;
 mod settings;
+mod single_tenant;
 mod story;
+mod tiers;
 mod traces;
 mod walk;

@@ -142,7 +142,10 @@ pub(crate) fn access_token(workspace: WorkspaceId, roles: &[Role]) -> String {
         roles: roles.iter().map(|role| role.as_str().to_owned()).collect(),
         scope: String::new(),
         mfa: false,
+        mfa_required: false,
+        mfa_enrolled: false,
         act: None,
+        client_id: None,
     };
     AccessTokenKey::new(&SecretString::from(SIGNING_SECRET), None, None)
         .sign(&claims)

@@ -142,7 +142,8 @@ pub(crate) struct Fleet {
     pub(crate) base: String,
     ports: Vec<(&'static str, u16)>,
     children: Vec<(&'static str, Child)>,
-    _database: TestDb,
+    more: Vec<(String, String)>,
+    database: TestDb,
 }
 
 impl Fleet {
@@ -154,54 +155,89 @@ impl Fleet {
     pub(crate) async fn with(more: &[(&str, &str)]) -> Option<Self> {
         let database = TestDb::new(&causeway::serve::database::schemas()).await?;
         let ports: Vec<(&'static str, u16)> = SERVICES.iter().map(|(name, _)| (*name, free_port())).collect();
-        let gateway = free_port();
-        let mut children = Vec::new();
-        for name in SERVICES.iter().map(|(name, _)| *name).chain(["gateway"]) {
-            let own = ports
-                .iter()
-                .find(|(service, _)| *service == name)
-                .map_or(gateway, |(_, port)| *port);
-            let mut environment: Vec<(&str, String)> = vec![
-                ("NODE_ENV", "test".to_owned()),
-                ("LOG_LEVEL", "debug".to_owned()),
-                ("JWT_SIGNING_SECRET", SIGNING_SECRET.to_owned()),
-                ("INTERNAL_SERVICE_SECRET", INTERNAL_SECRET.to_owned()),
-                ("DATABASE_URL", database.service_url().expose_secret().to_owned()),
-                (
-                    "DATABASE_OWNER_URL",
-                    database.owner_url().expose_secret().to_owned(),
-                ),
-                ("PG_POOL_MAX", "8".to_owned()),
-                ("USE_MOCK_LLM", "true".to_owned()),
-                ("BIND_ADDR", "127.0.0.1".to_owned()),
-                ("PORT", gateway.to_string()),
-                ("ADMIN_PORT", free_port().to_string()),
-                ("MESH_LISTEN_ADDR", format!("127.0.0.1:{own}")),
-            ];
-            for ((_, setting), (_, port)) in SERVICES.iter().zip(&ports) {
-                environment.push((setting, format!("http://127.0.0.1:{port}")));
-            }
-            let environment: Vec<(&str, &str)> = environment
-                .iter()
-                .map(|(name, value)| (*name, value.as_str()))
-                .chain(more.iter().copied())
-                .collect();
-            children.push((
-                name,
-                program(&["serve", name], &environment)
-                    .stderr(crate::logs::of_process())
-                    .spawn()
-                    .unwrap(),
-            ));
-        }
-        let base = format!("http://127.0.0.1:{gateway}");
-        wait_for(&base, "/ready", 200).await;
-        Some(Self {
-            base,
+        let more = more
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let mut fleet = Self {
+            base: String::new(),
             ports,
-            children,
-            _database: database,
-        })
+            children: Vec::new(),
+            more: more.collect(),
+            database,
+        };
+        for (name, _) in SERVICES {
+            fleet.serve(name);
+        }
+        fleet.base = fleet.gateway().await;
+        Some(fleet)
+    }
+
+    /// Starts one more gateway; answers where it is once it is ready.
+    pub(crate) async fn gateway(&mut self) -> String {
+        let port = free_port();
+        let child = self.spawn("gateway", port);
+        self.children.push(("gateway", child));
+        let base = format!("http://127.0.0.1:{port}");
+        wait_for(&base, "/ready", 200).await;
+        base
+    }
+
+    /// Starts a service where the others look for it.
+    pub(crate) fn serve(&mut self, name: &'static str) {
+        let child = self.spawn(name, free_port());
+        self.children.push((name, child));
+    }
+
+    /// Ends a service as a crash does: it is told nothing.
+    pub(crate) async fn kill(&mut self, name: &str) {
+        let place = self
+            .children
+            .iter()
+            .position(|(child, _)| *child == name)
+            .unwrap();
+        let (_, mut child) = self.children.remove(place);
+        child.kill().await.unwrap();
+    }
+
+    fn spawn(&self, name: &'static str, public: u16) -> Child {
+        let own = self.ports.iter().find(|(service, _)| *service == name);
+        let own = own.map_or_else(free_port, |(_, port)| *port);
+        let mut environment: Vec<(&str, String)> = vec![
+            ("NODE_ENV", "test".to_owned()),
+            ("LOG_LEVEL", "debug".to_owned()),
+            ("JWT_SIGNING_SECRET", SIGNING_SECRET.to_owned()),
+            ("INTERNAL_SERVICE_SECRET", INTERNAL_SECRET.to_owned()),
+            (
+                "DATABASE_URL",
+                self.database.service_url().expose_secret().to_owned(),
+            ),
+            (
+                "DATABASE_OWNER_URL",
+                self.database.owner_url().expose_secret().to_owned(),
+            ),
+            ("PG_POOL_MAX", "8".to_owned()),
+            ("USE_MOCK_LLM", "true".to_owned()),
+            ("BIND_ADDR", "127.0.0.1".to_owned()),
+            ("PORT", public.to_string()),
+            ("ADMIN_PORT", free_port().to_string()),
+            ("MESH_LISTEN_ADDR", format!("127.0.0.1:{own}")),
+        ];
+        for ((_, setting), (_, port)) in SERVICES.iter().zip(&self.ports) {
+            environment.push((setting, format!("http://127.0.0.1:{port}")));
+        }
+        let more = self
+            .more
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let environment: Vec<(&str, &str)> = environment
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .chain(more)
+            .collect();
+        program(&["serve", name], &environment)
+            .stderr(crate::logs::of_process())
+            .spawn()
+            .unwrap()
     }
 }
 

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::http::{Answer, Client};
 use crate::mesh::{Account, Mesh, access_token, text};
 
-async fn call(client: &Client, route: &Route, path: &str) -> Answer {
+pub(crate) async fn call(client: &Client, route: &Route, path: &str) -> Answer {
     let (body, kind) = if route.body.is_empty() {
         ("", None)
     } else {
@@ -25,7 +25,7 @@ async fn call(client: &Client, route: &Route, path: &str) -> Answer {
 }
 
 /// The path with that text for every parameter.
-fn filled(route: &Route, value: &str) -> String {
+pub(crate) fn filled(route: &Route, value: &str) -> String {
     let parts = route
         .path
         .split('/')
@@ -34,7 +34,7 @@ fn filled(route: &Route, value: &str) -> String {
 }
 
 /// The code that an RPC over gRPC answers, with an empty message.
-async fn grpc(mesh: &Mesh, method: &Method, token: Option<&str>) -> Code {
+pub(crate) async fn grpc(mesh: &Mesh, method: &Method, token: Option<&str>) -> Code {
     let channel = far(mesh.base.parse().unwrap(), &CancellationToken::new());
     let mut request = Request::builder()
         .method("POST")
@@ -149,6 +149,7 @@ async fn a_caller_without_the_permission_is_refused_everywhere() {
 async fn belongings(account: &Account) -> Vec<(&'static str, String)> {
     let client = &account.client;
     let token = client.post("/v1/tokens", json!({"name": "t"})).await.json(200);
+    let sessions = client.get("/v1/me/sessions").await.json(200);
     client
         .put("/v1/secrets/own", json!({"kind": "custom", "value": "v"}))
         .await
@@ -160,8 +161,30 @@ async fn belongings(account: &Account) -> Vec<(&'static str, String)> {
     let made = client.post("/v1/recommend", asked).await.json(200);
     let invited = json!({"email": "ada@example.com", "role": "viewer"});
     let invited = client.post("/v1/invitations", invited).await.json(200);
+    let program = client
+        .post("/v1/clients", json!({"name": "c", "scopes": ["secrets.read"]}))
+        .await
+        .json(200);
+    let program = text(&program, "id");
+    let key = json!({"name": "k", "scopes": ["secrets.read"]});
+    let key = client.post("/v1/api-keys", key).await.json(200);
+    let erasure = json!({"scheduled_for": crate::lifecycle::some_weeks_ahead()});
+    let erasure = client.post("/v1/erasures", erasure).await.json(202);
+    let export = client.post("/v1/exports", json!({})).await.json(202);
+    let rotation = client.post("/v1/keys/rotate", json!({})).await.json(202);
     vec![
+        ("GetRotation", text(&rotation, "id")),
         ("DeleteToken", text(&token, "id")),
+        ("DeleteSession", text(&sessions["sessions"][0], "id")),
+        ("ListMemberSessions", account.user_id.clone()),
+        ("DeleteMemberSessions", account.user_id.clone()),
+        ("GetClient", program.clone()),
+        ("UpdateClient", program.clone()),
+        ("DeleteClient", program.clone()),
+        ("RotateClient", program.clone()),
+        ("CompleteClientRotation", program.clone()),
+        ("CancelClientRotation", program),
+        ("DeleteApiKey", text(&key, "id")),
         ("GetWorkspace", account.workspace_id.clone()),
         ("UpdateWorkspace", account.workspace_id.clone()),
         ("GetSecret", "own".to_owned()),
@@ -174,10 +197,18 @@ async fn belongings(account: &Account) -> Vec<(&'static str, String)> {
         ("UpdateMember", account.user_id.clone()),
         ("RemoveMember", account.user_id.clone()),
         ("RevokeInvitation", text(&invited, "id")),
+        ("DeleteWorkspace", account.workspace_id.clone()),
+        ("GetErasure", text(&erasure, "id")),
+        ("CancelErasure", text(&erasure, "id")),
+        ("GetExport", text(&export, "id")),
+        ("DownloadExport", text(&export, "id")),
         // A number that the other log does not have.
         ("GetEvent", "12".to_owned()),
     ]
 }
+
+/// Routes about any workspace, for those alone who own the platform: others hear nothing of what is there.
+const PLATFORM: [&str; 2] = ["GetPlatformWorkspace", "UpdatePlatformWorkspace"];
 
 /// Routes with a parameter that names a thing of the caller's own to make.
 const MAKING: [&str; 1] = ["PutSecret"];
@@ -192,10 +223,20 @@ async fn a_foreign_workspace_finds_nothing() {
             if MAKING.contains(&method.name) {
                 continue;
             }
+            if PLATFORM.contains(&method.name) {
+                let path = filled(route, &owner.workspace_id);
+                let answer = call(&stranger.client, route, &path).await;
+                assert_eq!(
+                    answer.status, 403,
+                    "{} {}: {}",
+                    route.verb, route.path, answer.body
+                );
+                continue;
+            }
             let known = belongings.iter().find(|(name, _)| *name == method.name);
             let (_, id) = known.unwrap_or_else(|| panic!("say in `belongings` what {} shows", method.path));
             let change = match route.body {
-                "workspace" => Some(r#"{"name":"n"}"#),
+                "workspace" | "client" => Some(r#"{"name":"n"}"#),
                 "member" => Some(r#"{"role":"viewer"}"#),
                 _ => None,
             };
@@ -221,6 +262,8 @@ async fn a_foreign_workspace_finds_nothing() {
         ("/v1/secrets", "secrets"),
         ("/v1/scoring/models", "models"),
         ("/v1/tokens", "tokens"),
+        ("/v1/clients", "clients"),
+        ("/v1/api-keys", "api_keys"),
         ("/v1/invitations", "invitations"),
     ] {
         assert_eq!(
@@ -234,7 +277,11 @@ async fn a_foreign_workspace_finds_nothing() {
             "{path} still has what it had"
         );
     }
-    let recommend = json!({"customer_id": "c", "model_id": belongings[6].1});
+    let model = belongings
+        .iter()
+        .find(|(name, _)| *name == "GetModel")
+        .map(|(_, id)| id);
+    let recommend = json!({"customer_id": "c", "model_id": model});
     assert_eq!(stranger.client.post("/v1/recommend", recommend).await.status, 404);
     let workspaces: Value = stranger.client.get("/v1/workspaces").await.json(200);
     assert_eq!(workspaces["workspaces"].as_array().map(Vec::len), Some(1));

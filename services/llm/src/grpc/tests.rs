@@ -9,7 +9,9 @@ use chrono::DateTime;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::{CandidateConfig, Config, Group, ProviderKind};
+use crate::config::{CandidateConfig, Config, Group, ProviderKind, TenantRules};
+use crate::overrides::Overrides;
+use crate::overrides::tests::Decisions;
 use crate::scripted::{Reply, Upstream};
 use crate::selection::Selection;
 
@@ -31,10 +33,13 @@ impl Fixture {
             max_tokens: 50,
             temperature: 0.2,
             timeout,
+            tenants: TenantRules::default(),
         };
         let selection = Selection::new(&config, &Egress::new(EgressOptions::default()));
         let outbox = MemoryOutbox::default();
-        let llm = Llm::new(&config, selection, outbox.clone(), RelayHandle::detached());
+        let tenants = Overrides::new(Arc::new(Decisions::default()), TenantRules::default());
+        let relay = RelayHandle::detached();
+        let llm = Llm::new(&config, selection, tenants, outbox.clone(), relay);
         Self {
             grpc: Grpc(Arc::new(llm)),
             outbox,

@@ -36,7 +36,7 @@ static INSTRUMENTS: LazyLock<Instruments> = LazyLock::new(|| {
 });
 
 /// All classes, for [`LastError`].
-const CLASSES: [ErrorClass; 8] = [
+const CLASSES: [ErrorClass; 9] = [
     ErrorClass::RateLimited,
     ErrorClass::Auth,
     ErrorClass::Timeout,
@@ -45,6 +45,7 @@ const CLASSES: [ErrorClass; 8] = [
     ErrorClass::InvalidRequest,
     ErrorClass::UnknownModel,
     ErrorClass::Malformed,
+    ErrorClass::Address,
 ];
 
 /// The place in [`CLASSES`] plus one, or 0.

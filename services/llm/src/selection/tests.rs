@@ -3,6 +3,7 @@ use std::time::Duration;
 use causeway_egress::EgressOptions;
 
 use super::*;
+use crate::config::TenantRules;
 use crate::provider::Provider as _;
 
 fn vendor(kind: ProviderKind, is_usable: bool) -> CandidateConfig {
@@ -28,6 +29,7 @@ fn selection(group: Group, candidates: Vec<CandidateConfig>) -> Selection {
         max_tokens: 1,
         temperature: 0.0,
         timeout,
+        tenants: TenantRules::default(),
     };
     Selection::new(&config, &Egress::new(EgressOptions::default()))
 }

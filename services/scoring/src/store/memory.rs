@@ -1,14 +1,17 @@
 //! Models, decisions and outcomes in memory.
 
-use std::collections::{BTreeMap, HashMap};
+mod data;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use causeway_context::WorkspaceId;
+use causeway_holder::{ErasedRows, Tombstone};
 use causeway_outbox::{MemoryOutbox, OutboxEvent};
 
-use super::{Receipt, ScoringStore, StoreError};
+use super::{Receipt, Rows, ScoringStore, StoreError};
 use crate::beta::Outcome;
 use crate::decision::{Choice, Recommendation, Response};
 use crate::id::{ModelId, RecommendationId};
@@ -20,8 +23,17 @@ const MAX_PARKED: usize = 100_000;
 /// A store that ends with the process. Each workspace has a lock of its own.
 #[derive(Debug, Default)]
 pub struct MemoryScoringStore {
-    workspaces: Mutex<HashMap<WorkspaceId, Arc<Mutex<Data>>>>,
+    workspaces: Mutex<Workspaces>,
     outbox: MemoryOutbox,
+}
+
+#[derive(Debug, Default)]
+struct Workspaces {
+    data: HashMap<WorkspaceId, Arc<Mutex<Data>>>,
+    /// Those that were erased: a token may outlive its workspace and must not bring it back.
+    erased: HashSet<WorkspaceId>,
+    /// What was done for each tombstone.
+    applied: BTreeMap<i64, Vec<ErasedRows>>,
 }
 
 #[derive(Debug, Default)]
@@ -53,13 +65,19 @@ impl MemoryScoringStore {
         }
     }
 
-    fn with<T>(&self, workspace: WorkspaceId, work: impl FnOnce(&mut Data) -> T) -> T {
-        let data = lock(&self.workspaces).entry(workspace).or_default().clone();
-        work(&mut lock(&data))
+    fn with<T>(&self, workspace: WorkspaceId, work: impl FnOnce(&mut Data) -> T) -> Result<T, StoreError> {
+        let data = {
+            let mut workspaces = lock(&self.workspaces);
+            if workspaces.erased.contains(&workspace) {
+                return Err(StoreError::Erased);
+            }
+            workspaces.data.entry(workspace).or_default().clone()
+        };
+        Ok(work(&mut lock(&data)))
     }
 
     fn read<T: Default>(&self, workspace: WorkspaceId, work: impl FnOnce(&Data) -> T) -> T {
-        let data = lock(&self.workspaces).get(&workspace).cloned();
+        let data = lock(&self.workspaces).data.get(&workspace).cloned();
         data.map(|data| work(&lock(&data))).unwrap_or_default()
     }
 }
@@ -190,8 +208,7 @@ impl ScoringStore for MemoryScoringStore {
         self.with(workspace, |data| {
             data.models.insert(model.id, model);
             self.outbox.push(event);
-        });
-        Ok(())
+        })
     }
 
     async fn models(
@@ -220,13 +237,13 @@ impl ScoringStore for MemoryScoringStore {
         id: ModelId,
         event: OutboxEvent,
     ) -> Result<bool, StoreError> {
-        Ok(self.with(workspace, |data| {
+        self.with(workspace, |data| {
             let found = data.models.remove(&id).is_some();
             if found {
                 self.outbox.push(event);
             }
             found
-        }))
+        })
     }
 
     async fn insert_recommendation(
@@ -247,8 +264,7 @@ impl ScoringStore for MemoryScoringStore {
             data.recommendations.insert(id, recommendation);
             data.join(id);
             self.outbox.push(event);
-        });
-        Ok(())
+        })
     }
 
     async fn recommendation(
@@ -272,7 +288,15 @@ impl ScoringStore for MemoryScoringStore {
                 .detail("parked", receipt == Receipt::Parked);
             self.outbox.push(event);
             Ok(receipt)
-        })
+        })?
+    }
+
+    async fn erase(&self, tombstone: &Tombstone) -> Result<Vec<ErasedRows>, StoreError> {
+        Ok(self.erase_rows(tombstone))
+    }
+
+    async fn rows(&self, workspace: WorkspaceId) -> Result<Vec<Rows>, StoreError> {
+        Ok(self.shown_rows(workspace))
     }
 }
 

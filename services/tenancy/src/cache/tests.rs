@@ -1,24 +1,24 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use causeway_crypto::KeyCause;
-use chrono::DateTime;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::advance;
 
 use super::*;
+use crate::domain::Ring;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn stored(workspace: WorkspaceId) -> WrappedDataKey {
     WrappedDataKey {
         workspace,
+        ring: Ring::Data,
         version: 1,
         wrapped: WrappedKey {
             key_id: "k".to_owned(),
             bytes: vec![1],
         },
-        created_at: DateTime::UNIX_EPOCH,
     }
 }
 

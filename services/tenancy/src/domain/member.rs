@@ -4,7 +4,8 @@
 use causeway_context::{UserId, WorkspaceId};
 use causeway_contracts::{Role, permissions_of};
 use causeway_outbox::OutboxEvent;
-use chrono::{DateTime, Utc};
+use causeway_revocation::{Ended, Revocation};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::refusal::Refusal;
 
@@ -50,7 +51,16 @@ pub(crate) struct Standing {
     pub known: bool,
 }
 
+/// By how much a revocation reaches beyond the change: who reads the old role while the change commits has read it by
+/// then. Credentials of the new role are made after it, for the change is not answered before.
+pub(crate) const SETTLED: TimeDelta = TimeDelta::milliseconds(100);
+
 impl MemberChange {
+    /// The end of the credentials that say the old role, of a change that was made at `at`.
+    pub(crate) fn voided(&self, at: DateTime<Utc>, life: TimeDelta) -> Revocation {
+        Revocation::before(Ended::Member(self.workspace, self.target), at + SETTLED, life)
+    }
+
     /// Whether the rules allow the change.
     ///
     /// # Errors
@@ -97,6 +107,14 @@ impl MemberStep {
         match self {
             Self::Join(role) | Self::Become(role) => Some(role),
             Self::Leave => None,
+        }
+    }
+
+    /// Whether credentials say a role that the person has no more.
+    pub(crate) fn voids(self) -> bool {
+        match self {
+            Self::Join(_) => false,
+            Self::Become(_) | Self::Leave => true,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a workspace decides for itself.
 
-use causeway_context::WorkspaceId;
+use causeway_context::{RateTier, WorkspaceId};
 use chrono::{DateTime, Utc};
 
 use super::{Invalid, SecretName, Workspace};
@@ -68,19 +68,6 @@ words!(
     Optional = "optional",
     /// For everything that is marked so.
     Required = "required",
-);
-
-words!(
-    /// How much a workspace may ask for.
-    RateTier, "must be free, standard, enterprise or unlimited":
-    /// The least.
-    Free = "free",
-    /// The usual.
-    Standard = "standard",
-    /// More.
-    Enterprise = "enterprise",
-    /// No limit.
-    Unlimited = "unlimited",
 );
 
 /// The settings of a workspace.
@@ -257,6 +244,12 @@ impl BaseUrl {
         Ok(Self(text.trim_end_matches('/').to_owned()))
     }
 
+    /// Whether it can be an address of the public internet, as far as its text says: https and no address of a private
+    /// network. A name is looked at again where it is resolved.
+    pub(crate) fn may_be_public(&self) -> bool {
+        causeway_egress::may_be_public(&self.0)
+    }
+
     /// The text.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
@@ -301,7 +294,6 @@ mod tests {
         }
         assert!(AiProvider::parse("OpenAI").is_err());
         assert!(MfaPolicy::parse("").is_err());
-        assert!(RateTier::parse("gold").is_err());
     }
 
     #[test]

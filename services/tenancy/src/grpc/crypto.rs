@@ -51,6 +51,17 @@ impl CryptoService for Grpc {
         let items = opened.into_iter().map(Into::into).collect();
         Ok(Response::new(wire::BatchDecryptResponse { items }))
     }
+
+    async fn rewrap_items(
+        &self,
+        request: Request<wire::RewrapItemsRequest>,
+    ) -> Answer<wire::RewrapItemsResponse> {
+        let ctx = CallContext::of(&request)?;
+        let items = all(request.into_inner().items)?;
+        let sealed = self.0.rewrap(&ctx, &items).await.map_err(refuse)?;
+        let items = sealed.into_iter().map(Into::into).collect();
+        Ok(Response::new(wire::RewrapItemsResponse { items }))
+    }
 }
 
 /// A message that holds something to seal or to open.

@@ -1,14 +1,15 @@
 //! Settings over gRPC.
 
-use causeway_context::{CallContext, to_timestamp};
+use causeway_context::{CallContext, RateTier, WorkspaceId, to_timestamp};
 use causeway_contracts::tenancy::v1::settings_service_server::SettingsService;
 use causeway_contracts::tenancy::v1::{self as wire};
+use secrecy::ExposeSecret as _;
 use tonic::{Request, Response};
 
 use super::{Answer, Fields, Grpc, refuse};
 use crate::domain::{
-    AiModel, AiProvider, AiSettings, BaseUrl, Invalid, MfaPolicy, RateTier, RetentionDays, SecretName,
-    SettingChange, Settings, region,
+    AiModel, AiProvider, AiSettings, BaseUrl, Invalid, MfaPolicy, RetentionDays, SecretName, SettingChange,
+    Settings, region,
 };
 
 const AI: [&str; 4] = ["ai.provider", "ai.model", "ai.base_url", "ai.api_key_secret"];
@@ -45,6 +46,27 @@ impl SettingsService for Grpc {
             .map_err(refuse)?;
         Ok(Response::new(wire::UpdateSettingsResponse {
             settings: Some(settings.into()),
+        }))
+    }
+
+    async fn get_ai_override(
+        &self,
+        request: Request<wire::GetAiOverrideRequest>,
+    ) -> Answer<wire::GetAiOverrideResponse> {
+        let ctx = CallContext::of(&request)?;
+        let mut fields = Fields::default();
+        let id = request.get_ref().workspace_id.parse::<WorkspaceId>();
+        let Some(id) = fields.check("workspace_id", id) else {
+            return Err(fields.refuse());
+        };
+        let found = self.0.ai_override(&ctx, id).await.map_err(refuse)?;
+        let (ai, key) = (wire::AiSettings::from(found.ai), found.key);
+        Ok(Response::new(wire::GetAiOverrideResponse {
+            provider: ai.provider,
+            model: ai.model,
+            base_url: ai.base_url,
+            key: key.map(|key| key.expose_secret().to_owned()).unwrap_or_default(),
+            key_missing: found.key_missing,
         }))
     }
 }

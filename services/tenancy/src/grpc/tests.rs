@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta};
 use prost_types::FieldMask;
 
 use super::*;
-use crate::service::Defaults;
+use crate::service::{Defaults, Modes};
 use crate::store::MemoryStore;
 
 pub(super) struct World {
@@ -34,11 +34,26 @@ pub(super) fn request_to<T>(service: &str, rpc: &str, caller: &Caller, message: 
 
 /// The service, and a person in a workspace named `Acme`.
 pub(super) async fn world() -> World {
+    world_in(WorkspaceId::generate(), Modes::default()).await
+}
+
+/// The same in the workspace that owns the platform.
+pub(super) async fn platform_world() -> World {
+    let workspace = WorkspaceId::generate();
+    let modes = Modes {
+        platform_owner: Some(workspace),
+        ..Modes::default()
+    };
+    world_in(workspace, modes).await
+}
+
+async fn world_in(workspace: WorkspaceId, modes: Modes) -> World {
     let ring = LocalRing::new(&LocalKeys::default(), true).expect("a ring");
     let defaults = Defaults {
         region: "us-east-1".to_owned(),
         rate_tier: None,
         demo: false,
+        modes,
     };
     let store = Arc::new(MemoryStore::default());
     let grpc = Grpc::new(Tenancy::new(
@@ -47,7 +62,7 @@ pub(super) async fn world() -> World {
         RelayHandle::detached(),
         defaults,
     ));
-    let (user, workspace) = (UserId::generate(), WorkspaceId::generate());
+    let user = UserId::generate();
     let message = wire::ProvisionWorkspaceRequest {
         workspace_id: workspace.to_string(),
         name: "Acme".to_owned(),
@@ -279,7 +294,9 @@ async fn members_and_memberships_name_the_role() {
         .list_memberships(request("ListMemberships", &service, message))
         .await
         .expect("read");
-    let found = found.into_inner().memberships;
+    let found = found.into_inner();
+    assert_eq!(found.mfa_workspace_ids, Vec::<String>::new());
+    let found = found.memberships;
     assert_eq!(found[0].role, "owner");
     assert_eq!(found[0].workspace.as_ref().expect("there").name, "Acme");
 }

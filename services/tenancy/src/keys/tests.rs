@@ -105,23 +105,27 @@ fn refusal(answer: Result<UsableKey, TenancyError>) -> (Code, String, Option<Dur
 #[tokio::test(start_paused = true)]
 async fn in_an_outage_keys_are_given_out_until_their_time_is_over() {
     let (service, _store, keys, id) = keys().await;
-    keys.active(id, NOW).await.expect("made");
+    keys.active(id, Ring::Data, NOW).await.expect("made");
     service.goes(true);
     advance(Duration::from_secs(299)).await;
     for _ in 0..3 {
-        keys.version(id, FIRST_VERSION).await.expect("remembered");
-        keys.active(id, NOW).await.expect("remembered");
+        keys.version(id, Ring::Data, FIRST_VERSION)
+            .await
+            .expect("remembered");
+        keys.active(id, Ring::Data, NOW).await.expect("remembered");
     }
     assert_eq!(service.unwrapped.load(Ordering::Relaxed), 0);
 
     advance(Duration::from_secs(1)).await;
     let soon = Some(Duration::from_secs(1));
-    let refused = refusal(keys.version(id, FIRST_VERSION).await);
+    let refused = refusal(keys.version(id, Ring::Data, FIRST_VERSION).await);
     assert_eq!(refused, (Code::Unavailable, "KEY_UNAVAILABLE".to_owned(), soon));
 
     service.goes(false);
     advance(Duration::from_secs(1)).await;
-    keys.version(id, FIRST_VERSION).await.expect("unwrapped again");
+    keys.version(id, Ring::Data, FIRST_VERSION)
+        .await
+        .expect("unwrapped again");
 }
 
 #[tokio::test]
@@ -129,27 +133,57 @@ async fn a_workspace_without_a_key_gets_none_in_an_outage() {
     use crate::store::KeyStore as _;
     let (service, store, keys, id) = keys().await;
     service.goes(true);
-    let (code, reason, _) = refusal(keys.active(id, NOW).await);
+    let (code, reason, _) = refusal(keys.active(id, Ring::Data, NOW).await);
     assert_eq!((code, reason.as_str()), (Code::Unavailable, "KEY_UNAVAILABLE"));
-    assert!(store.find_active_key(id).await.expect("read").is_none());
+    assert!(
+        store
+            .find_active_key(id, Ring::Data)
+            .await
+            .expect("read")
+            .is_none()
+    );
     service.goes(false);
-    keys.active(id, NOW).await.expect("made");
+    keys.active(id, Ring::Data, NOW).await.expect("made");
 }
 
 #[tokio::test]
 async fn many_readers_of_a_cold_key_unwrap_it_once() {
     let (service, store, warm, id) = keys().await;
-    warm.active(id, NOW).await.expect("made");
+    warm.active(id, Ring::Data, NOW).await.expect("made");
     let cold = Arc::new(DataKeys::new(store as _, Arc::clone(&service) as _));
     let mut tasks = JoinSet::new();
     for _ in 0..64 {
         let cold = Arc::clone(&cold);
-        tasks.spawn(async move { cold.version(id, FIRST_VERSION).await });
+        tasks.spawn(async move { cold.version(id, Ring::Data, FIRST_VERSION).await });
     }
     for key in tasks.join_all().await {
         key.expect("unwrapped");
     }
     assert_eq!(service.unwrapped.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_destroyed_key_is_gone_whatever_is_remembered_and_nobody_is_asked_twice() {
+    use crate::store::KeyStore as _;
+    let (service, store, keys, id) = keys().await;
+    keys.active(id, Ring::Data, NOW).await.expect("made");
+    let other_replica = DataKeys::new(Arc::clone(&store) as _, Arc::clone(&service) as _);
+    let warm = other_replica.version(id, Ring::Data, FIRST_VERSION).await;
+    warm.expect("unwrapped");
+    assert_eq!(store.destroy_keys(id, NOW).await.expect("destroyed"), 1);
+    for keys in [&keys, &other_replica] {
+        let refused = refusal(keys.version(id, Ring::Data, FIRST_VERSION).await);
+        assert_eq!(refused, (Code::DataLoss, "KEY_DESTROYED".to_owned(), None));
+        let place = KeyPlace {
+            ring: Ring::Data,
+            version: FIRST_VERSION,
+        };
+        assert!(keys.cache().is_destroyed(id, place));
+    }
+    for ring in Ring::ALL {
+        let (_, reason, _) = refusal(keys.active(id, ring, NOW).await);
+        assert_eq!(reason, "KEY_DESTROYED", "no new key is made: {ring:?}");
+    }
 }
 
 #[tokio::test]

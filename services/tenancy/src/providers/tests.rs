@@ -15,9 +15,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::*;
 use crate::StartError;
+use crate::domain::Ring;
 use crate::domain::{SecretKind, SecretName, WorkspaceName};
 use crate::error::TenancyError;
-use crate::service::{Defaults, Tenancy};
+use crate::keys::KeyOperations;
+use crate::service::{Defaults, Modes, Tenancy};
 use crate::store::{KeyStore as _, MemoryStore};
 
 const MASTER: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -89,6 +91,7 @@ async fn process(store: &Arc<MemoryStore>, ring: LocalRing, kms: KmsKeys) -> Ten
         region: "eu-central-1".to_owned(),
         rate_tier: None,
         demo: false,
+        modes: Modes::default(),
     };
     let providers = Arc::new(Providers::new(ring, kms).await);
     Tenancy::new(
@@ -134,8 +137,8 @@ async fn reveal(tenancy: &Tenancy, owner: &Caller) -> Result<String, TenancyErro
 
 async fn wrapped_by(store: &MemoryStore, owner: &Caller) -> String {
     let workspace = owner.workspace.expect("has one");
-    let key = store.find_active_key(workspace).await.expect("read");
-    key.expect("made").wrapped.key_id
+    let key = store.find_active_key(workspace, Ring::Data).await.expect("read");
+    key.expect("made").wrapped.expect("alive").key_id
 }
 
 #[tokio::test]
@@ -226,4 +229,29 @@ async fn a_key_that_cannot_be_used_stops_a_start_that_needs_it_and_an_outage_doe
     crate::try_kms(&providers, false).await.expect("only told");
     aws.moto.stop().await;
     crate::try_kms(&providers, true).await.expect("only told");
+}
+
+#[tokio::test]
+async fn data_keys_move_into_kms_and_back_and_the_former_wrapper_can_go() {
+    let Some(aws) = Aws::start().await else { return };
+    let store = Arc::new(MemoryStore::default());
+    let none = || LocalRing::new(&LocalKeys::default(), false).expect("a ring");
+    let local = process(&store, ring(), KmsKeys::default()).await;
+    let owner = owner(&local).await;
+    put(&local, &owner, "sk-1").await.expect("stored");
+    let rewrap = async |ring: LocalRing, kms: KmsKeys| {
+        let providers = Providers::new(ring, kms).await;
+        let operations = KeyOperations::new(Arc::clone(&store) as _, Arc::new(providers));
+        operations.rewrap(|_| {}).await.expect("wrapped")
+    };
+
+    assert_eq!(rewrap(ring(), aws.active()).await.rewrapped, 1);
+    assert_eq!(wrapped_by(&store, &owner).await, aws.key);
+    let kms_alone = process(&store, none(), aws.active()).await;
+    assert_eq!(reveal(&kms_alone, &owner).await.expect("shown"), "sk-1");
+
+    assert_eq!(rewrap(ring(), aws.previous()).await.rewrapped, 1);
+    assert!(wrapped_by(&store, &owner).await.starts_with("master-"));
+    let ring_alone = process(&store, ring(), KmsKeys::default()).await;
+    assert_eq!(reveal(&ring_alone, &owner).await.expect("shown"), "sk-1");
 }

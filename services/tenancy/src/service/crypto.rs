@@ -7,8 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use causeway_context::{CallContext, WorkspaceId};
 use causeway_crypto::{Associated, CryptoError, key_version_of, open, seal};
 use causeway_outbox::OutboxEvent;
+use zeroize::Zeroizing;
 
 use super::Tenancy;
+use crate::domain::Ring;
 use crate::error::TenancyError;
 use crate::keys::UsableKey;
 use crate::refusal::Refusal;
@@ -31,23 +33,17 @@ pub(crate) struct Crypted {
 }
 
 impl Tenancy {
-    /// Seals the items under the newest data key of the workspace of the call.
+    /// Seals the items under the newest transit key of the workspace of the call.
     pub(crate) async fn encrypt(
         &self,
         ctx: &CallContext,
         items: &[Item],
     ) -> Result<Vec<Crypted>, TenancyError> {
         let workspace = ctx.workspace()?;
-        let UsableKey { version, key } = self.keys.active(workspace, ctx.now).await?;
-        let sealed = items.iter().map(|item| {
-            let content = with_place(workspace, &item.context, |place| {
-                seal(&key, version, &item.content, place)
-            })?;
-            Ok(Crypted {
-                content,
-                key_version: version,
-            })
-        });
+        let newest = self.keys.active(workspace, Ring::Transit, ctx.now).await?;
+        let sealed = items
+            .iter()
+            .map(|item| sealed(workspace, &newest, &item.content, &item.context));
         let sealed: Vec<Crypted> = sealed.collect::<Result<_, CryptoError>>()?;
         self.note(ctx, &sealed).await?;
         Ok(sealed)
@@ -59,7 +55,41 @@ impl Tenancy {
         ctx: &CallContext,
         items: &[Item],
     ) -> Result<Vec<Crypted>, TenancyError> {
+        let opened = self.opened_items(ctx.workspace()?, items).await?;
+        let opened: Vec<Crypted> = opened
+            .into_iter()
+            .map(|(content, key_version)| Crypted {
+                content: content.to_vec(),
+                key_version,
+            })
+            .collect();
+        self.note(ctx, &opened).await?;
+        Ok(opened)
+    }
+
+    /// Seals the items, which are sealed already, under the newest transit key. Nobody sees what they hold.
+    pub(crate) async fn rewrap(
+        &self,
+        ctx: &CallContext,
+        items: &[Item],
+    ) -> Result<Vec<Crypted>, TenancyError> {
         let workspace = ctx.workspace()?;
+        let opened = self.opened_items(workspace, items).await?;
+        let newest = self.keys.active(workspace, Ring::Transit, ctx.now).await?;
+        let anew = opened
+            .iter()
+            .zip(items)
+            .map(|((content, _), item)| sealed(workspace, &newest, content, &item.context));
+        let anew: Vec<Crypted> = anew.collect::<Result<_, CryptoError>>()?;
+        self.note(ctx, &anew).await?;
+        Ok(anew)
+    }
+
+    async fn opened_items(
+        &self,
+        workspace: WorkspaceId,
+        items: &[Item],
+    ) -> Result<Vec<(Zeroizing<Vec<u8>>, u32)>, TenancyError> {
         let (mut keys, mut opened) = (BTreeMap::new(), Vec::with_capacity(items.len()));
         for (index, item) in items.iter().enumerate() {
             let failed = |_| Refusal::DecryptionFailed(index);
@@ -73,12 +103,8 @@ impl Tenancy {
             let content = with_place(workspace, &item.context, |place| {
                 open(&key.key, &item.content, place)
             });
-            opened.push(Crypted {
-                content: content.map_err(failed)?.to_vec(),
-                key_version: version,
-            });
+            opened.push((content.map_err(failed)?, version));
         }
-        self.note(ctx, &opened).await?;
         Ok(opened)
     }
 
@@ -88,8 +114,10 @@ impl Tenancy {
         version: u32,
         index: usize,
     ) -> Result<UsableKey, TenancyError> {
-        match self.keys.version(workspace, version).await {
-            Err(TenancyError::NoSuchKey(_)) => Err(Refusal::DecryptionFailed(index).into()),
+        match self.keys.version(workspace, Ring::Transit, version).await {
+            Err(TenancyError::NoSuchKey(_) | TenancyError::KeyDestroyed(_)) => {
+                Err(Refusal::DecryptionFailed(index).into())
+            }
             answer => answer,
         }
     }
@@ -107,6 +135,21 @@ impl Tenancy {
         self.relay.delivered(fact_id).await;
         Ok(())
     }
+}
+
+fn sealed(
+    workspace: WorkspaceId,
+    newest: &UsableKey,
+    content: &[u8],
+    context: &[u8],
+) -> Result<Crypted, CryptoError> {
+    let content = with_place(workspace, context, |place| {
+        seal(&newest.key, newest.version, content, place)
+    })?;
+    Ok(Crypted {
+        content,
+        key_version: newest.version,
+    })
 }
 
 /// Calls `crypt` with the place to which a caller's bytes belong. What lies outside can never be sealed again for

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::Tenancy;
 use crate::domain::{
     Email, INVITATION_PREFIX, Invitation, MEMBERS_WRITE, Member, MemberChange, MemberStep, Membership,
+    SETTLED,
 };
 use crate::error::TenancyError;
 use crate::page::{self, Page, TimePlace};
@@ -69,6 +70,10 @@ impl Tenancy {
         let fact = OutboxEvent::of(ctx)?.target("user", target.to_string());
         let fact_id = fact.id;
         let member = self.store.change_member(&change, fact).await?;
+        if step.voids() {
+            // Credentials that are made after the answer are good.
+            tokio::time::sleep(SETTLED.to_std().unwrap_or_default()).await;
+        }
         self.relay.delivered(fact_id).await;
         Ok(member)
     }

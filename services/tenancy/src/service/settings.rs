@@ -4,7 +4,7 @@ use causeway_context::{CallContext, WorkspaceId};
 use causeway_outbox::OutboxEvent;
 
 use super::{Tenancy, TenantStatus};
-use crate::domain::{SecretKind, SecretName, SettingChange, Settings};
+use crate::domain::{Membership, MfaPolicy, SecretKind, SecretName, SettingChange, Settings};
 use crate::error::TenancyError;
 use crate::refusal::Refusal;
 
@@ -17,6 +17,21 @@ impl Tenancy {
             .ok_or(TenancyError::WorkspaceNotFound)
     }
 
+    /// Those of the workspaces that demand a second factor of their members (MFA-07).
+    pub(crate) async fn demanding_mfa(
+        &self,
+        memberships: &[Membership],
+    ) -> Result<Vec<WorkspaceId>, TenancyError> {
+        let mut demanding = Vec::new();
+        for Membership { workspace, .. } in memberships {
+            let settings = self.store.find_settings(workspace.id).await?;
+            if settings.is_some_and(|settings| settings.mfa_policy == MfaPolicy::Required) {
+                demanding.push(workspace.id);
+            }
+        }
+        Ok(demanding)
+    }
+
     /// Makes the changes, which are those of `fields`.
     pub(crate) async fn change_settings(
         &self,
@@ -26,6 +41,7 @@ impl Tenancy {
     ) -> Result<Settings, TenancyError> {
         let workspace = ctx.workspace()?;
         for change in changes {
+            self.may_change(ctx, change)?;
             if let SettingChange::ApiKeySecret(Some(name)) = change {
                 self.require_provider_key(workspace, name).await?;
             }
@@ -40,6 +56,32 @@ impl Tenancy {
             .await?;
         self.relay.delivered(fact_id).await;
         Ok(settings)
+    }
+
+    /// What a workspace decides is its own; what others pay for is the platform's (B-TEN-16).
+    fn may_change(&self, ctx: &CallContext, change: &SettingChange) -> Result<(), TenancyError> {
+        let platform = |field| {
+            if self.is_platform(ctx) {
+                Ok(())
+            } else {
+                Err(Refusal::PlatformSetting(field).into())
+            }
+        };
+        match change {
+            SettingChange::RateTier(_) => platform("settings.rate_tier"),
+            SettingChange::Region(_) => platform("settings.region"),
+            SettingChange::BaseUrl(Some(url))
+                if !self.defaults.modes.any_base_url && !url.may_be_public() =>
+            {
+                Err(Refusal::BaseUrlNotPublic.into())
+            }
+            SettingChange::Provider(_)
+            | SettingChange::Model(_)
+            | SettingChange::BaseUrl(_)
+            | SettingChange::ApiKeySecret(_)
+            | SettingChange::MfaPolicy(_)
+            | SettingChange::RetentionDays(_) => Ok(()),
+        }
     }
 
     /// The secret may be deleted later: then the provider cannot be used, which whoever asks it finds out.
@@ -58,12 +100,11 @@ impl Tenancy {
     /// The state of the tenant of the call.
     pub(crate) async fn status(&self, ctx: &CallContext) -> Result<TenantStatus, TenancyError> {
         let settings = self.settings(ctx).await?;
-        let everybody = self.defaults.rate_tier.clone();
         Ok(TenantStatus {
             workspace: settings.workspace,
+            rate_tier: self.rate_tier_of(&settings),
             region: settings.region,
             demo: self.defaults.demo,
-            rate_tier: everybody.unwrap_or_else(|| settings.rate_tier.as_str().to_owned()),
         })
     }
 }

@@ -33,20 +33,21 @@ impl KeyProvider for Slow {
     }
 }
 
-pub(super) struct World {
-    pub(super) store: Arc<MemoryStore>,
-    pub(super) tenancy: Tenancy,
+pub(crate) struct World {
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) tenancy: Tenancy,
 }
 
-pub(super) fn defaults() -> Defaults {
+pub(crate) fn defaults() -> Defaults {
     Defaults {
         region: "eu-central-1".to_owned(),
         rate_tier: None,
         demo: false,
+        modes: Modes::default(),
     }
 }
 
-pub(super) fn world_with(keys: LocalRing, relay: RelayHandle) -> World {
+pub(crate) fn world_with(keys: LocalRing, relay: RelayHandle) -> World {
     let store = Arc::new(MemoryStore::default());
     let tenancy = Tenancy::new(
         Arc::clone(&store) as Arc<dyn TenancyStore>,
@@ -57,23 +58,23 @@ pub(super) fn world_with(keys: LocalRing, relay: RelayHandle) -> World {
     World { store, tenancy }
 }
 
-pub(super) fn world() -> World {
+pub(crate) fn world() -> World {
     let ring = LocalRing::new(&LocalKeys::default(), true).expect("a ring");
     world_with(ring, RelayHandle::detached())
 }
 
-pub(super) fn context(rpc: &str, caller: Caller) -> CallContext {
+pub(crate) fn context(rpc: &str, caller: Caller) -> CallContext {
     let mut ours = METHODS.iter().filter(|method| method.owner == "tenancy");
     let method = ours.find(|method| method.name == rpc).expect("an RPC");
     let now = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
     CallContext::new(caller, method, RequestId::generate(), now)
 }
 
-pub(super) fn person(kind: CallerKind, user: UserId, workspace: WorkspaceId) -> Caller {
+pub(crate) fn person(kind: CallerKind, user: UserId, workspace: WorkspaceId) -> Caller {
     Caller::person(kind, user, workspace, &[Role::Owner], &[], "s".to_owned())
 }
 
-pub(super) fn name(text: &str) -> SecretName {
+pub(crate) fn name(text: &str) -> SecretName {
     SecretName::parse(text).expect("a name")
 }
 
@@ -81,18 +82,18 @@ fn workspace_name(text: &str) -> WorkspaceName {
     WorkspaceName::parse(text).expect("a name")
 }
 
-pub(super) fn value(text: &str) -> SecretString {
+pub(crate) fn value(text: &str) -> SecretString {
     SecretString::from(text)
 }
 
-pub(super) fn reason<T>(answer: Result<T, TenancyError>) -> (Code, String) {
+pub(crate) fn reason<T>(answer: Result<T, TenancyError>) -> (Code, String) {
     let error = answer.err().expect("refused").to_api();
     (error.code, error.reason.into_owned())
 }
 
 impl World {
     /// A person in a fresh workspace that it owns.
-    pub(super) async fn owner(&self) -> Caller {
+    pub(crate) async fn owner(&self) -> Caller {
         let (user, id) = (UserId::generate(), WorkspaceId::generate());
         let ctx = context("ProvisionWorkspace", Caller::service("auth"));
         self.tenancy
@@ -102,7 +103,7 @@ impl World {
         person(CallerKind::User, user, id)
     }
 
-    pub(super) async fn put(
+    pub(crate) async fn put(
         &self,
         caller: &Caller,
         text: &str,
@@ -120,7 +121,7 @@ impl World {
         Ok((value.expose_secret().to_owned(), version))
     }
 
-    pub(super) async fn actions(&self) -> Vec<String> {
+    pub(crate) async fn actions(&self) -> Vec<String> {
         let facts = self.store.outbox().unsent(1000).await.expect("read");
         facts.into_iter().map(|fact| fact.action).collect()
     }

@@ -2,7 +2,10 @@
 
 mod invitations;
 mod keys;
+mod lifecycle;
 mod members;
+mod only;
+mod rotations;
 mod secrets;
 mod settings;
 mod tenants;
@@ -19,17 +22,18 @@ use uuid::Uuid;
 
 use super::TenancyStore;
 use crate::domain::{
-    Email, Invitation, Member, MemberChange, MemberStep, Membership, Secret, SecretHash, SecretKind,
-    SecretName, Workspace, WorkspaceName, WrappedDataKey,
+    Email, Invitation, KeyState, Member, MemberChange, MemberStep, Membership, Ring, Secret, SecretHash,
+    SecretKind, SecretName, StoredKey, Workspace, WorkspaceName,
 };
 use crate::page::Page;
 use crate::refusal::Refusal;
 use crate::store::StoreError;
 
-/// A store and the outbox in which it keeps its facts.
+/// A store and the outboxes in which it keeps its facts.
 pub(crate) struct Fixture {
     pub(crate) store: Arc<dyn TenancyStore>,
     pub(crate) outbox: Arc<dyn OutboxStore>,
+    pub(crate) key_outbox: Arc<dyn OutboxStore>,
 }
 
 /// `$fresh` gives an empty store and what must live as long as it does; or nothing, where there is no such engine.
@@ -61,12 +65,22 @@ macro_rules! store_conformance {
             a_new_region_is_the_home_of_the_workspace,
             refused_settings_leave_nothing,
             concurrent_changes_of_settings_all_count,
-            the_highest_key_version_seals,
+            each_ring_has_keys_of_its_own,
             of_concurrent_first_keys_one_is_kept,
             a_key_needs_its_workspace,
             a_version_that_cannot_be_is_unknown,
+            destroyed_keys_leave_nothing_and_come_never_back,
+            keys_of_all_workspaces_are_wrapped_anew_unless_they_changed,
+            one_rotation_at_a_time,
+            versions_go_through_their_states_in_order,
+            a_lease_is_for_one_and_ends,
+            unreadable_rows_are_listed_once,
+            rotations_come_newest_first,
+            other_tenants_see_no_rotation,
+            below_the_fence_nothing_is_written,
+            only_what_is_still_the_same_is_sealed_anew,
             a_secret_is_found_by_its_name,
-            a_secret_needs_its_key,
+            a_secret_needs_its_workspace,
             only_the_next_version_replaces_a_secret,
             of_concurrent_replacements_one_is_kept,
             a_deleted_secret_is_gone,
@@ -75,7 +89,18 @@ macro_rules! store_conformance {
             other_tenants_change_nothing,
             other_tenants_see_no_people_and_no_settings,
             other_tenants_change_no_people_and_no_settings,
-            each_change_leaves_one_fact
+            the_first_owns_the_only_workspace_and_later_ones_read,
+            of_many_first_ones_one_owns_the_only_workspace,
+            each_change_leaves_one_fact,
+            an_erasure_is_ordered_once_at_a_time,
+            of_many_workers_one_has_an_erasure,
+            what_is_buried_is_not_given_up,
+            receipts_are_a_chain,
+            an_erased_workspace_is_gone_and_its_neighbour_is_not,
+            an_erased_person_is_gone_and_the_workspace_is_not,
+            an_export_shows_nothing_sealed,
+            an_export_is_made_by_one_and_read_in_pieces,
+            the_bytes_of_an_erased_export_are_on_a_list
         );
     };
     (@cases $fresh:path: $($case:ident),+) => { $(
@@ -88,7 +113,10 @@ macro_rules! store_conformance {
 }
 pub(crate) use invitations::*;
 pub(crate) use keys::*;
+pub(crate) use lifecycle::*;
 pub(crate) use members::*;
+pub(crate) use only::*;
+pub(crate) use rotations::*;
 pub(crate) use secrets::*;
 pub(crate) use settings::*;
 pub(crate) use store_conformance;
@@ -144,17 +172,27 @@ fn workspace_of(owner: UserId, seconds: i64) -> (Workspace, Member) {
     (workspace, member)
 }
 
-fn key(workspace: WorkspaceId, version: u32) -> WrappedDataKey {
+fn key(workspace: WorkspaceId, version: u32) -> StoredKey {
     let wrapped = WrappedKey {
         key_id: "k".to_owned(),
         bytes: Uuid::new_v4().as_bytes().to_vec(),
     };
-    WrappedDataKey {
+    StoredKey {
         workspace,
+        ring: Ring::Data,
         version,
-        wrapped,
+        state: KeyState::Active,
+        wrapped: Some(wrapped),
         created_at: time(0),
+        destroyed_at: None,
     }
+}
+
+/// Bytes that a column of sealed values takes.
+pub(crate) fn envelope(filling: u8) -> Vec<u8> {
+    let mut bytes = b"CWEV".to_vec();
+    bytes.resize(causeway_crypto::OVERHEAD_BYTES + 1, filling);
+    bytes
 }
 
 fn invitation(by: &Member, address: &str, role: Role) -> Invitation {
@@ -207,13 +245,25 @@ fn secret(workspace: WorkspaceId, text: &str) -> Secret {
         kind: SecretKind::Custom,
         version: 1,
         key_version: 1,
-        sealed: vec![0, 1, 2, 255],
+        sealed: envelope(255),
         created_at: time(0),
         updated_at: time(0),
     }
 }
 
 impl Fixture {
+    pub(crate) fn new(
+        store: Arc<dyn TenancyStore>,
+        outbox: Arc<dyn OutboxStore>,
+        key_outbox: Arc<dyn OutboxStore>,
+    ) -> Self {
+        Self {
+            store,
+            outbox,
+            key_outbox,
+        }
+    }
+
     /// A workspace with a data key.
     async fn tenant(&self) -> (Workspace, Member) {
         let (workspace, owner) = workspace_of(UserId::generate(), 0);

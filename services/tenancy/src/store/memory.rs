@@ -1,6 +1,11 @@
 //! The store of a process without a database. One lock: each method is one step.
 
+mod exports;
+mod keys;
+mod ledger;
 mod membership;
+mod only;
+mod rows;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -9,13 +14,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use causeway_context::{UserId, WorkspaceId};
 use causeway_outbox::{MemoryOutbox, OutboxEvent};
-use chrono::{DateTime, Utc};
+use causeway_revocation::MemoryRevocations;
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{KeyStore, SecretStore, StoreError, WorkspaceStore};
+use super::{AccessLife, SecretStore, StoreError, WorkspaceStore};
 use crate::domain::{
     Invitation, Member, Membership, Secret, SecretHash, SecretName, Settings, Workspace, WorkspaceName,
-    WrappedDataKey,
 };
 use crate::page::{Page, TimePlace};
 
@@ -24,15 +29,21 @@ use crate::page::{Page, TimePlace};
 pub(crate) struct MemoryStore {
     state: Mutex<State>,
     outbox: MemoryOutbox,
+    key_outbox: MemoryOutbox,
+    ended: MemoryRevocations,
+    life: AccessLife,
 }
 
 #[derive(Default)]
 struct State {
+    ledger: ledger::Ledger,
+    exports: exports::Exports,
+    applied: BTreeMap<i64, causeway_holder::Applied>,
     workspaces: BTreeMap<WorkspaceId, Workspace>,
     members: BTreeMap<(WorkspaceId, UserId), Member>,
     invitations: BTreeMap<(WorkspaceId, Uuid), (Invitation, SecretHash)>,
     settings: BTreeMap<WorkspaceId, Settings>,
-    keys: BTreeMap<(WorkspaceId, u32), WrappedDataKey>,
+    keys: keys::Keys,
     secrets: BTreeMap<(WorkspaceId, SecretName), Secret>,
 }
 
@@ -40,6 +51,24 @@ impl MemoryStore {
     /// The facts that the store keeps.
     pub(crate) fn outbox(&self) -> MemoryOutbox {
         self.outbox.clone()
+    }
+
+    /// The facts about keys that the store keeps.
+    pub(crate) fn key_outbox(&self) -> MemoryOutbox {
+        self.key_outbox.clone()
+    }
+
+    /// The same store where access tokens live that long.
+    pub(crate) fn with_access_life(self, life: TimeDelta) -> Self {
+        Self {
+            life: AccessLife(life),
+            ..self
+        }
+    }
+
+    /// What ended before its time.
+    pub(crate) fn revocations(&self) -> MemoryRevocations {
+        self.ended.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -57,9 +86,9 @@ impl State {
         }
     }
 
-    fn require_key(&self, secret: &Secret) -> Result<(), StoreError> {
-        let key = self.keys.get(&(secret.workspace, secret.key_version));
-        key.map(|_| ()).ok_or(StoreError::NoParent)
+    fn may_write(&self, secret: &Secret) -> Result<(), StoreError> {
+        self.require(secret.workspace)?;
+        self.keys.may_write(secret.workspace, secret.key_version)
     }
 }
 
@@ -152,36 +181,6 @@ impl WorkspaceStore for MemoryStore {
 }
 
 #[async_trait]
-impl KeyStore for MemoryStore {
-    async fn find_active_key(&self, workspace: WorkspaceId) -> Result<Option<WrappedDataKey>, StoreError> {
-        let state = self.state();
-        Ok(state
-            .keys
-            .range((workspace, 0)..=(workspace, u32::MAX))
-            .next_back()
-            .map(|(_, key)| key.clone()))
-    }
-
-    async fn find_key(
-        &self,
-        workspace: WorkspaceId,
-        version: u32,
-    ) -> Result<Option<WrappedDataKey>, StoreError> {
-        Ok(self.state().keys.get(&(workspace, version)).cloned())
-    }
-
-    async fn insert_key(&self, key: &WrappedDataKey) -> Result<(), StoreError> {
-        let mut state = self.state();
-        state.require(key.workspace)?;
-        if state.keys.contains_key(&(key.workspace, key.version)) {
-            return Err(StoreError::Conflict);
-        }
-        state.keys.insert((key.workspace, key.version), key.clone());
-        Ok(())
-    }
-}
-
-#[async_trait]
 impl SecretStore for MemoryStore {
     async fn find_secret(
         &self,
@@ -207,7 +206,7 @@ impl SecretStore for MemoryStore {
 
     async fn insert_secret(&self, secret: &Secret, fact: OutboxEvent) -> Result<(), StoreError> {
         let mut state = self.state();
-        state.require_key(secret)?;
+        state.may_write(secret)?;
         let place = (secret.workspace, secret.name.clone());
         if state.secrets.contains_key(&place) {
             return Err(StoreError::Conflict);
@@ -219,7 +218,7 @@ impl SecretStore for MemoryStore {
 
     async fn replace_secret(&self, secret: &Secret, fact: OutboxEvent) -> Result<(), StoreError> {
         let mut state = self.state();
-        state.require_key(secret)?;
+        state.may_write(secret)?;
         let stored = state.secrets.get_mut(&(secret.workspace, secret.name.clone()));
         let stored = stored
             .filter(|stored| stored.id == secret.id && stored.version.checked_add(1) == Some(secret.version));
@@ -257,8 +256,8 @@ mod tests {
 
     async fn fresh() -> Option<(Fixture, ())> {
         let store = Arc::new(MemoryStore::default());
-        let outbox = Arc::new(store.outbox());
-        Some((Fixture { store, outbox }, ()))
+        let (outbox, keys) = (Arc::new(store.outbox()), Arc::new(store.key_outbox()));
+        Some((Fixture::new(store, outbox, keys), ()))
     }
 
     crate::store::conformance::store_conformance!(fresh);

@@ -1,15 +1,22 @@
 //! The store on PostgreSQL. Every statement names its workspace, and row-level security holds where one would not.
 
+mod exports;
 mod keys;
+mod ledger;
+mod lifecycle;
 mod membership;
+mod only;
+mod rewrap;
+mod rotations;
 mod rows;
+mod sealed;
 mod settings;
 
 use async_trait::async_trait;
 use causeway_context::{UserId, WorkspaceId};
 use causeway_database::{Class, Database, DatabaseError, SystemTx, WorkspaceTx};
 use causeway_outbox::{OutboxEvent, insert_outbox_row};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::RunQueryDsl;
@@ -18,20 +25,35 @@ use uuid::Uuid;
 use self::rows::{
     IndexRow, MemberRow, SecretRow, WorkspaceRow, members, membership_index, secrets, workspaces,
 };
-use super::{SecretStore, StoreError, WorkspaceStore};
+use super::{AccessLife, SecretStore, StoreError, WorkspaceStore};
 use crate::SCHEMA;
 use crate::domain::{Member, Membership, Secret, SecretName, Workspace, WorkspaceName};
 use crate::page::{Page, TimePlace};
 
-/// Everything in the schema `tenancy`.
+/// What `causeway.fence_sealed` says that it refused a write.
+const FENCE: &str = "key_fence";
+
+/// Everything in the schemas `tenancy` and `keystore`.
 pub(crate) struct PgStore {
     database: Database,
+    life: AccessLife,
 }
 
 impl PgStore {
-    /// A store on that database, whose schema is migrated.
+    /// A store on that database, whose schemas are migrated.
     pub(crate) fn new(database: Database) -> Self {
-        Self { database }
+        Self {
+            database,
+            life: AccessLife::default(),
+        }
+    }
+
+    /// The same store where access tokens live that long.
+    pub(crate) fn with_access_life(self, life: TimeDelta) -> Self {
+        Self {
+            life: AccessLife(life),
+            ..self
+        }
     }
 
     async fn membership(
@@ -74,6 +96,9 @@ impl From<DatabaseError> for StoreError {
             error
         {
             return Self::NoParent;
+        }
+        if error.constraint() == Some(FENCE) {
+            return Self::Fenced;
         }
         match error.class() {
             Class::Conflict => Self::Conflict,

@@ -74,8 +74,8 @@ fn a_ciphertext_made_for_two_keys_opens_under_one_at_most() {
         derived
     });
     let ciphers = derived.map(|derived| *derived.first_chunk::<32>().expect("64 bytes"));
-    let prefix = [&b"CWEV\x01\x01"[..], &1_u32.to_be_bytes()].concat();
-    let aad = with_prefix(&prefix, &aad);
+    let prefix = prefix(1);
+    let aad = aad.after(&prefix);
     let sealed = valid_under_both(&ciphers, &aad);
 
     for cipher in ciphers {

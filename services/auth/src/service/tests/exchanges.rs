@@ -38,6 +38,7 @@ impl World {
             token: token.into(),
             workspace_id: workspace.to_owned(),
             refresh,
+            scope: Vec::new(),
         };
         self.service.exchange(&anonymous("Exchange", 0), request).await
     }

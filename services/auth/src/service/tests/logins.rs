@@ -79,7 +79,12 @@ async fn a_wrong_address_and_a_wrong_password_look_alike() {
             ("INVALID_CREDENTIALS", "wrong address or password")
         );
     }
-    assert_eq!(world.actions().await, ["account.registered"]);
+    // Told to the one who has the account, and to nobody else.
+    let failed = "login.failed";
+    assert_eq!(
+        world.actions().await,
+        ["account.registered", failed, failed, failed]
+    );
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use causeway_context::{UserId, WorkspaceId};
 
 use super::{Facts, at, fact, refresh, session};
-use crate::domain::{AccountState, Identity, Member, NewSession, Proof, Provider};
+use crate::domain::{AccountState, Identity, Member, NewSession, Opened, Proof, Provider};
 use crate::store::AuthStore;
 
 fn member(issuer: &str, subject: &str) -> Member {
@@ -28,6 +28,7 @@ fn opened_by(proof: Option<Proof>, seconds: i64) -> NewSession {
         session,
         token: Some(token),
         proof,
+        password: None,
     }
 }
 
@@ -92,12 +93,8 @@ pub(crate) async fn a_session_needs_neither_an_account_nor_a_refresh_token(
         token: None,
         ..opened_by(None, 0)
     };
-    assert!(
-        store
-            .open_session(&new, fact("Exchange"))
-            .await
-            .expect("answered")
-    );
+    let opened = store.open_session(&new, fact("Exchange")).await;
+    assert_eq!(opened.expect("answered"), Opened::Done);
     assert_eq!(facts.actions().await, ["session.opened"]);
     assert!(
         store
@@ -119,8 +116,8 @@ pub(crate) async fn a_proof_opens_one_session_whoever_asks_at_once(
     let answers = futures::future::join_all(answers).await;
     let won: Vec<bool> = answers
         .into_iter()
-        .collect::<Result<_, _>>()
-        .expect("every one is answered");
+        .map(|answer| answer.expect("every one is answered") == Opened::Done)
+        .collect();
     assert_eq!(won.iter().filter(|won| **won).count(), 1);
     for (new, won) in sessions.iter().zip(won) {
         let hash = new.token.as_ref().expect("given").hash;
@@ -132,13 +129,17 @@ pub(crate) async fn a_proof_opens_one_session_whoever_asks_at_once(
     let answer = store
         .open_session(&opened_by(Some(other), 0), fact("Exchange"))
         .await;
-    assert!(answer.expect("answered"));
+    assert_eq!(answer.expect("answered"), Opened::Done);
 }
 
 pub(crate) async fn an_ended_proof_is_forgotten(store: &dyn AuthStore, _: &impl Facts) {
     let proof = Proof::new("https://a.example", "j", at(60));
     let end = (proof.expires_at - at(0)).num_seconds();
-    for (seconds, expected) in [(0, true), (end, false), (end + 1, true)] {
+    for (seconds, expected) in [
+        (0, Opened::Done),
+        (end, Opened::ProofUsed),
+        (end + 1, Opened::Done),
+    ] {
         let new = opened_by(Some(proof), seconds);
         let answer = store.open_session(&new, fact("Exchange")).await;
         assert_eq!(answer.expect("answered"), expected, "{seconds}");

@@ -21,6 +21,7 @@ diesel::table! {
         state -> Text,
         home_workspace -> Uuid,
         claimed_at -> Timestamptz,
+        email_verified_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::{WorkspaceName, WrappedDataKey};
+use crate::domain::{KeyState, StoredKey, WorkspaceName};
 use crate::service::tests::{World, context, name, person, reason, world, world_with};
 use crate::store::{KeyStore as _, SecretStore as _};
 
@@ -136,6 +136,28 @@ async fn a_batch_opens_as_a_whole_or_names_what_does_not() {
 }
 
 #[tokio::test]
+async fn what_was_sealed_before_a_rotation_opens_and_can_follow_it_unseen() {
+    let world = world();
+    let owner = world.owner().await;
+    let sealed = world.seal(&owner, b"content", b"c").await;
+    let ctx = context("RotateKey", owner.clone());
+    let rotation = world.tenancy.rotate_key(&ctx, Ring::Transit, false).await;
+    let rotation = rotation.expect("rotated");
+    assert_eq!((rotation.from_version, rotation.to_version), (1, 2));
+    assert!(rotation.finished_at.is_some());
+    let ctx = context("RewrapItems", owner.clone());
+    let anew = world.tenancy.rewrap(&ctx, &[item(&sealed, b"c")]).await;
+    let anew = anew.expect("sealed anew").remove(0);
+    assert_eq!((key_version_of(&anew.content), anew.key_version), (Ok(2), 2));
+    for ciphertext in [&sealed, &anew.content] {
+        let opened = world.open(&owner, ciphertext, b"c").await;
+        assert_eq!(opened.expect("opened"), b"content");
+    }
+    let wrong = world.tenancy.rewrap(&ctx, &[item(&sealed, b"d")]).await;
+    assert_eq!(reason(wrong).1, "DECRYPTION_FAILED");
+}
+
+#[tokio::test]
 async fn each_call_is_a_fact_without_content_or_context() {
     let world = world();
     let owner = world.owner().await;
@@ -186,14 +208,17 @@ async fn a_ciphertext_of_the_first_release_opens() {
         .provision_workspace(&ctx, workspace, acme, user)
         .await
         .expect("made");
-    let key = WrappedDataKey {
+    let key = StoredKey {
         workspace,
+        ring: Ring::Transit,
         version: 1,
-        wrapped: WrappedKey {
+        state: KeyState::Active,
+        wrapped: Some(WrappedKey {
             key_id: "master-873ba3665b715233".to_owned(),
             bytes: STANDARD.decode(WRAPPED).expect("base64"),
-        },
+        }),
         created_at: ctx.now,
+        destroyed_at: None,
     };
     world.store.insert_key(&key).await.expect("inserted");
     let owner = person(CallerKind::User, user, workspace);

@@ -1,10 +1,10 @@
-use causeway_context::Caller;
+use causeway_context::{Caller, RateTier};
 use causeway_crypto::{LocalKeys, LocalRing};
 use causeway_errors::Code;
 use causeway_outbox::{OutboxStore as _, RelayHandle};
 
 use super::*;
-use crate::domain::{AiProvider, MfaPolicy, RateTier};
+use crate::domain::{AiProvider, MfaPolicy};
 use crate::service::Defaults;
 use crate::service::tests::{World, context, defaults, name, reason, value, world};
 
@@ -15,7 +15,7 @@ impl World {
         self.tenancy.change_settings(&ctx, changes, fields).await
     }
 
-    async fn rate_tier(&self, by: &Caller) -> String {
+    async fn rate_tier(&self, by: &Caller) -> RateTier {
         let ctx = context("GetTenantStatus", by.clone());
         self.tenancy.status(&ctx).await.expect("read").rate_tier
     }
@@ -77,16 +77,23 @@ async fn the_key_of_a_provider_is_a_secret_of_that_kind() {
 async fn a_workspace_has_its_own_tier_unless_all_have_one() {
     let world = world();
     let owner = world.owner().await;
-    assert_eq!(world.rate_tier(&owner).await, "standard");
-    world
-        .set(&owner, &[SettingChange::RateTier(RateTier::Enterprise)])
-        .await
-        .expect("changed");
-    assert_eq!(world.rate_tier(&owner).await, "enterprise");
+    assert_eq!(world.rate_tier(&owner).await, RateTier::Standard);
+    let (id, change) = (
+        owner.workspace.expect("a tenant"),
+        [SettingChange::RateTier(RateTier::Enterprise)],
+    );
+    let at = context("UpdateSettings", owner.clone()).now;
+    let stored = world
+        .tenancy
+        .store
+        .change_settings_for(id, &change, at, Vec::new())
+        .await;
+    stored.expect("stored");
+    assert_eq!(world.rate_tier(&owner).await, RateTier::Enterprise);
 
     let ring = LocalRing::new(&LocalKeys::default(), true).expect("a ring");
     let everybody = Defaults {
-        rate_tier: Some("free".to_owned()),
+        rate_tier: Some(RateTier::Free),
         ..defaults()
     };
     let tenancy = Tenancy::new(
@@ -99,7 +106,7 @@ async fn a_workspace_has_its_own_tier_unless_all_have_one() {
         store: world.store,
         tenancy,
     };
-    assert_eq!(all_free.rate_tier(&owner).await, "free");
+    assert_eq!(all_free.rate_tier(&owner).await, RateTier::Free);
 }
 
 #[tokio::test]
@@ -113,7 +120,7 @@ async fn a_workspace_that_is_gone_has_no_settings() {
     let ctx = context("GetSettings", owner.clone());
     assert_eq!(reason(world.tenancy.settings(&ctx).await), unknown);
     let change = world
-        .set(&owner, &[SettingChange::RateTier(RateTier::Free)])
+        .set(&owner, &[SettingChange::MfaPolicy(MfaPolicy::Required)])
         .await;
     assert_eq!(reason(change), unknown);
 }

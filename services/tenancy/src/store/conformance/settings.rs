@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use causeway_context::WorkspaceId;
+use causeway_context::{RateTier, WorkspaceId};
 use tokio::task::JoinSet;
 
 use super::{Fixture, fact, name, refusal, time};
 use crate::domain::{
-    AiModel, AiProvider, BaseUrl, MfaPolicy, RateTier, RetentionDays, SettingChange, Settings, Workspace,
+    AiModel, AiProvider, BaseUrl, MfaPolicy, RetentionDays, SettingChange, Settings, Workspace,
 };
 use crate::refusal::Refusal;
 use crate::store::StoreError;

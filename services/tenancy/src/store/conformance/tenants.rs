@@ -1,10 +1,12 @@
 //! Two tenants, and the facts that changes leave.
 
+use causeway_context::RateTier;
 use causeway_contracts::Role;
 use causeway_outbox::OutboxEvent;
 
-use super::{Fixture, all, fact, key, refusal, time};
-use crate::domain::{Invitation, MemberStep, RateTier, Secret, SettingChange, Settings, WorkspaceName};
+use super::keys::transit;
+use super::{Fixture, all, fact, refusal, time};
+use crate::domain::{Invitation, MemberStep, Ring, Secret, SettingChange, Settings, WorkspaceName};
 use crate::refusal::Refusal;
 use crate::store::StoreError;
 
@@ -14,7 +16,7 @@ pub(crate) async fn other_tenants_see_nothing(fixture: &Fixture) {
     let stored = fixture.stored(ours.id, "a").await;
     fixture
         .store
-        .insert_key(&key(ours.id, 2))
+        .insert_key(&transit(ours.id))
         .await
         .expect("inserted");
     let store = &fixture.store;
@@ -31,10 +33,13 @@ pub(crate) async fn other_tenants_see_nothing(fixture: &Fixture) {
         memberships.iter().map(|one| one.workspace.id).collect::<Vec<_>>(),
         [theirs.id]
     );
-    assert_eq!(store.find_key(theirs.id, 2).await.expect("read"), None);
+    assert_eq!(
+        store.find_key(theirs.id, Ring::Transit, 1).await.expect("read"),
+        None
+    );
     assert_eq!(
         store
-            .find_active_key(theirs.id)
+            .find_active_key(theirs.id, Ring::Data)
             .await
             .expect("read")
             .map(|key| key.version),
@@ -64,7 +69,7 @@ pub(crate) async fn other_tenants_change_nothing(fixture: &Fixture) {
         .await;
     assert!(!deleted.expect("asked"));
     fixture.stored(theirs.id, "a").await;
-    store.insert_key(&key(theirs.id, 2)).await.expect("inserted");
+    store.insert_key(&transit(theirs.id)).await.expect("inserted");
     let renamed = WorkspaceName::parse("Theirs").expect("a name");
     store
         .rename_workspace(theirs.id, &renamed, time(1), fact(theirs.id, "renamed"))
@@ -76,7 +81,7 @@ pub(crate) async fn other_tenants_change_nothing(fixture: &Fixture) {
     );
     assert_eq!(
         store
-            .find_active_key(ours.id)
+            .find_active_key(ours.id, Ring::Data)
             .await
             .expect("read")
             .map(|key| key.version),

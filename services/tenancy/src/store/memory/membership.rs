@@ -60,6 +60,9 @@ impl MemberStore for MemoryStore {
             }
             MemberStep::Leave => state.members.remove(&place).ok_or(Refusal::MemberNotFound)?,
         };
+        if change.step.voids() {
+            self.ended.add([change.voided(change.at, self.life.0)]);
+        }
         let lost: Vec<Role> = change.step.lost().collect();
         state.invitations.retain(|_, (invitation, _)| {
             invitation.workspace != change.workspace

@@ -26,12 +26,12 @@ impl SettingsStore for MemoryStore {
         Ok(self.state().settings_of(workspace))
     }
 
-    async fn change_settings(
+    async fn change_settings_for(
         &self,
         workspace: WorkspaceId,
         changes: &[SettingChange],
         at: DateTime<Utc>,
-        fact: OutboxEvent,
+        facts: Vec<OutboxEvent>,
     ) -> Result<Settings, StoreError> {
         let mut state = self.state();
         let before = state.settings_of(workspace).ok_or(StoreError::NoParent)?;
@@ -43,7 +43,9 @@ impl SettingsStore for MemoryStore {
             home.updated_at = at;
         }
         state.settings.insert(workspace, after.clone());
-        self.outbox.push(fact);
+        for fact in facts {
+            self.outbox.push(fact);
+        }
         Ok(after)
     }
 }

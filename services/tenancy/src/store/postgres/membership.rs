@@ -5,10 +5,12 @@ use causeway_context::{UserId, WorkspaceId};
 use causeway_contracts::Role;
 use causeway_database::{SystemTx, WorkspaceTx};
 use causeway_outbox::OutboxEvent;
+use causeway_revocation::insert_revocations;
 use chrono::{DateTime, Utc};
 use diesel::dsl::exists;
 use diesel::prelude::*;
-use diesel::select;
+use diesel::sql_types::Timestamptz;
+use diesel::{select, sql_query};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
@@ -16,14 +18,15 @@ use super::rows::{
     IndexRow, InvitationRow, MemberRow, invitation_index, invitations, members, membership_index,
 };
 use super::{PgStore, failed, hold, keep, limit};
+use crate::SCHEMA;
 use crate::domain::{
     Invitation, Member, MemberChange, MemberStep, Membership, SecretHash, Standing, may_grant,
 };
 use crate::page::{Page, TimePlace};
 use crate::refusal::Refusal;
-use crate::store::{MemberStore, StoreError};
+use crate::store::{AccessLife, MemberStore, StoreError};
 
-async fn member(tx: &mut WorkspaceTx, user: UserId) -> Result<Option<Member>, StoreError> {
+pub(super) async fn member(tx: &mut WorkspaceTx, user: UserId) -> Result<Option<Member>, StoreError> {
     let query = members::table
         .find((tx.workspace().0, user.0))
         .select(MemberRow::as_select());
@@ -54,7 +57,7 @@ async fn standing(tx: &mut WorkspaceTx, change: &MemberChange) -> Result<Standin
     })
 }
 
-async fn insert_member(tx: &mut WorkspaceTx, member: &Member) -> Result<(), StoreError> {
+pub(super) async fn insert_member(tx: &mut WorkspaceTx, member: &Member) -> Result<(), StoreError> {
     diesel::insert_into(members::table)
         .values(MemberRow::from(member))
         .execute(tx)
@@ -144,10 +147,32 @@ async fn insert(tx: &mut WorkspaceTx, invitation: &Invitation, hash: &SecretHash
     Ok(())
 }
 
+#[derive(QueryableByName)]
+struct Clock {
+    #[diesel(sql_type = Timestamptz)]
+    now: DateTime<Utc>,
+}
+
+/// Tells gateways that what says the old role is void (RBAC-04). The time is read now, with the workspace held: who reads
+/// the old role does so before this transaction ends.
+async fn void(tx: &mut WorkspaceTx, change: &MemberChange, life: AccessLife) -> Result<(), StoreError> {
+    if !change.step.voids() {
+        return Ok(());
+    }
+    let Clock { now } = sql_query("SELECT clock_timestamp() AS now")
+        .get_result(tx)
+        .await
+        .map_err(failed)?;
+    let ended = change.voided(now.max(change.at), life.0);
+    insert_revocations(tx, SCHEMA.name, &[ended])
+        .await
+        .map_err(failed)
+}
+
 #[async_trait]
 impl MemberStore for PgStore {
     async fn change_member(&self, change: &MemberChange, fact: OutboxEvent) -> Result<Member, StoreError> {
-        let fact = &fact;
+        let (fact, life) = (&fact, self.life);
         self.database
             .workspace(
                 "tenancy.change_member",
@@ -157,6 +182,7 @@ impl MemberStore for PgStore {
                     let standing = standing(tx, change).await?;
                     change.check(&standing)?;
                     let member = apply(tx, change).await?;
+                    void(tx, change, life).await?;
                     keep(tx, &change.describe(fact.clone(), standing.target)).await?;
                     Ok(member)
                 },

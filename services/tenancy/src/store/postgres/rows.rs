@@ -1,15 +1,14 @@
 //! Tables and rows.
 
-use causeway_context::{UserId, WorkspaceId};
+use causeway_context::{RateTier, UserId, WorkspaceId};
 use causeway_contracts::Role;
-use causeway_crypto::WrappedKey;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
 use crate::domain::{
-    AiModel, AiProvider, AiSettings, BaseUrl, Email, Invitation, Member, MfaPolicy, RateTier, RetentionDays,
-    Secret, SecretKind, SecretName, Settings, Workspace, WorkspaceName, WrappedDataKey,
+    AiModel, AiProvider, AiSettings, BaseUrl, Email, Invitation, Member, MfaPolicy, RetentionDays, Secret,
+    SecretKind, SecretName, Settings, Workspace, WorkspaceName,
 };
 use crate::store::StoreError;
 
@@ -75,16 +74,6 @@ diesel::table! {
 }
 
 diesel::table! {
-    tenancy.workspace_keys (workspace_id, version) {
-        workspace_id -> Uuid,
-        version -> Integer,
-        key_id -> Text,
-        wrapped -> Binary,
-        created_at -> Timestamptz,
-    }
-}
-
-diesel::table! {
     tenancy.secrets (workspace_id, name) {
         workspace_id -> Uuid,
         name -> Text,
@@ -106,11 +95,11 @@ pub(super) fn stored(version: u32) -> Result<i32, StoreError> {
     i32::try_from(version).map_err(|error| StoreError::Corrupt(error.into()))
 }
 
-fn loaded(version: i32) -> Result<u32, StoreError> {
+pub(super) fn loaded(version: i32) -> Result<u32, StoreError> {
     u32::try_from(version).map_err(|error| StoreError::Corrupt(error.into()))
 }
 
-fn corrupt(what: &'static str) -> StoreError {
+pub(super) fn corrupt(what: &'static str) -> StoreError {
     StoreError::Corrupt(what.into())
 }
 
@@ -298,46 +287,6 @@ fn read<T>(
     parse: impl Fn(&str) -> Result<T, &'static str>,
 ) -> Result<Option<T>, StoreError> {
     text.map(|text| parse(&text)).transpose().map_err(corrupt)
-}
-
-#[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = workspace_keys, check_for_backend(diesel::pg::Pg))]
-pub(super) struct KeyRow {
-    workspace_id: Uuid,
-    version: i32,
-    key_id: String,
-    wrapped: Vec<u8>,
-    created_at: DateTime<Utc>,
-}
-
-impl TryFrom<&WrappedDataKey> for KeyRow {
-    type Error = StoreError;
-
-    fn try_from(key: &WrappedDataKey) -> Result<Self, StoreError> {
-        Ok(Self {
-            workspace_id: key.workspace.0,
-            version: stored(key.version)?,
-            key_id: key.wrapped.key_id.clone(),
-            wrapped: key.wrapped.bytes.clone(),
-            created_at: key.created_at,
-        })
-    }
-}
-
-impl TryFrom<KeyRow> for WrappedDataKey {
-    type Error = StoreError;
-
-    fn try_from(row: KeyRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            workspace: WorkspaceId(row.workspace_id),
-            version: loaded(row.version)?,
-            wrapped: WrappedKey {
-                key_id: row.key_id,
-                bytes: row.wrapped,
-            },
-            created_at: row.created_at,
-        })
-    }
 }
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]

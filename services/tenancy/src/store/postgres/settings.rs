@@ -56,14 +56,14 @@ impl SettingsStore for PgStore {
             .await
     }
 
-    async fn change_settings(
+    async fn change_settings_for(
         &self,
         workspace: WorkspaceId,
         changes: &[SettingChange],
         at: DateTime<Utc>,
-        fact: OutboxEvent,
+        facts: Vec<OutboxEvent>,
     ) -> Result<Settings, StoreError> {
-        let fact = &fact;
+        let facts = &facts;
         self.database
             .workspace(
                 "tenancy.change_settings",
@@ -82,7 +82,9 @@ impl SettingsStore for PgStore {
                             .map_err(failed)?;
                     }
                     write(tx, &after, at).await?;
-                    keep(tx, fact).await?;
+                    for fact in facts {
+                        keep(tx, fact).await?;
+                    }
                     Ok(after)
                 },
             )

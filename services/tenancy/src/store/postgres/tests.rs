@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use causeway_context::RateTier;
 use causeway_contracts::Role;
 use causeway_outbox::{Outcome, PgOutbox};
 use causeway_testkit::TestDb;
@@ -7,21 +8,22 @@ use diesel::sql_types::BigInt;
 use diesel::{QueryableByName, sql_query};
 
 use super::*;
-use crate::domain::{Email, Invitation, RateTier, SettingChange, WrappedDataKey};
-use crate::store::conformance::Fixture;
-use crate::store::{KeyStore as _, MemberStore as _, SettingsStore as _};
+use crate::domain::{Email, Invitation, KeyState, Ring, SettingChange, StoredKey};
+use crate::store::conformance::{Fixture, envelope};
+use crate::{HOLDING, KEYSTORE, LEDGER};
+use diesel_async::AsyncConnection as _;
+
+use crate::store::{KeyStore as _, MemberStore as _, SettingsStore as _, TenantRows as _};
+
+static SCHEMAS: [&causeway_database::Schema; 3] = [&KEYSTORE, &LEDGER, &SCHEMA];
 
 async fn fresh() -> Option<(Fixture, TestDb)> {
-    let database = TestDb::new(&[&SCHEMA]).await?;
+    let database = TestDb::new(&SCHEMAS).await?;
     let service = database.service().await;
     let outbox = Arc::new(PgOutbox::new(service.clone(), SCHEMA.name));
-    Some((
-        Fixture {
-            store: Arc::new(PgStore::new(service)),
-            outbox,
-        },
-        database,
-    ))
+    let key_outbox = Arc::new(PgOutbox::new(service.clone(), KEYSTORE.name));
+    let fixture = Fixture::new(Arc::new(PgStore::new(service)), outbox, key_outbox);
+    Some((fixture, database))
 }
 
 crate::store::conformance::store_conformance!(fresh);
@@ -31,7 +33,7 @@ const TENANT_TABLES: [&str; 6] = [
     "members",
     "invitations",
     "settings",
-    "workspace_keys",
+    "key_fences",
     "secrets",
 ];
 
@@ -84,15 +86,16 @@ async fn tenant(store: &PgStore) -> WorkspaceId {
         key_id: "k".to_owned(),
         bytes: vec![1],
     };
-    store
-        .insert_key(&WrappedDataKey {
-            workspace: id,
-            version: 1,
-            wrapped,
-            created_at: now,
-        })
-        .await
-        .expect("inserted");
+    let key = StoredKey {
+        workspace: id,
+        ring: Ring::Data,
+        version: 1,
+        state: KeyState::Active,
+        wrapped: Some(wrapped),
+        created_at: now,
+        destroyed_at: None,
+    };
+    store.insert_key(&key).await.expect("inserted");
     let secret = Secret {
         workspace: id,
         id: Uuid::now_v7(),
@@ -100,7 +103,7 @@ async fn tenant(store: &PgStore) -> WorkspaceId {
         kind: crate::domain::SecretKind::Custom,
         version: 1,
         key_version: 1,
-        sealed: vec![1],
+        sealed: envelope(1),
         created_at: now,
         updated_at: now,
     };
@@ -150,7 +153,7 @@ async fn rows_in(database: &Database, workspace: WorkspaceId, query: &str) -> i6
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_raw_select_without_a_workspace_returns_no_row() {
-    let Some(test) = TestDb::new(&[&SCHEMA]).await else {
+    let Some(test) = TestDb::new(&SCHEMAS).await else {
         return;
     };
     let options = causeway_database::PoolOptions {
@@ -180,7 +183,7 @@ async fn a_raw_select_without_a_workspace_returns_no_row() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_raw_select_in_one_workspace_returns_no_row_of_another() {
-    let Some(test) = TestDb::new(&[&SCHEMA]).await else {
+    let Some(test) = TestDb::new(&SCHEMAS).await else {
         return;
     };
     let options = causeway_database::PoolOptions {
@@ -204,7 +207,7 @@ async fn a_raw_select_in_one_workspace_returns_no_row_of_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_raw_write_for_another_workspace_is_refused() {
-    let Some(test) = TestDb::new(&[&SCHEMA]).await else {
+    let Some(test) = TestDb::new(&SCHEMAS).await else {
         return;
     };
     let database = test.service().await;
@@ -243,22 +246,22 @@ async fn a_raw_write_for_another_workspace_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_boot_check_finds_nothing_to_complain_about() {
-    let Some(test) = TestDb::new(&[&SCHEMA]).await else {
+    let Some(test) = TestDb::new(&SCHEMAS).await else {
         return;
     };
-    let findings = test.service().await.check(&[&SCHEMA]).await.expect("checked");
+    let findings = test.service().await.check(&SCHEMAS).await.expect("checked");
     assert_eq!(findings, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_migration_can_be_taken_back_and_applied_again() {
-    let Some(test) = TestDb::new(&[&SCHEMA]).await else {
+    let Some(test) = TestDb::new(&SCHEMAS).await else {
         return;
     };
-    causeway_database::revert(test.owner_url(), &[&SCHEMA])
+    causeway_database::revert(test.owner_url(), &SCHEMAS)
         .await
         .expect("reverted");
-    causeway_database::migrate(test.owner_url(), test.service_url(), &[&SCHEMA])
+    causeway_database::migrate(test.owner_url(), test.service_url(), &SCHEMAS)
         .await
         .expect("migrated");
     tenant(&PgStore::new(test.service().await)).await;
@@ -266,7 +269,7 @@ async fn the_migration_can_be_taken_back_and_applied_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_of_the_database_is_not_an_empty_answer() {
-    let Some(test) = TestDb::new(&[&SCHEMA]).await else {
+    let Some(test) = TestDb::new(&SCHEMAS).await else {
         return;
     };
     let store = PgStore::new(test.service().await);
@@ -274,4 +277,108 @@ async fn a_failure_of_the_database_is_not_an_empty_answer() {
     let name = SecretName::parse("a").expect("a name");
     let answer = store.find_secret(WorkspaceId::generate(), &name).await;
     assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_table_is_registered() {
+    let Some(database) = TestDb::new(&SCHEMAS).await else {
+        return;
+    };
+    let service = database.service().await;
+    let findings = service
+        .system(
+            "registry",
+            async |tx: &mut SystemTx| -> Result<_, DatabaseError> {
+                Ok(causeway_holder::check_registry(tx, &HOLDING).await?)
+            },
+        )
+        .await
+        .expect("the database answers");
+    assert_eq!(findings, []);
+    database
+        .admin("CREATE TABLE tenancy.forgotten (workspace_id uuid, note causeway.envelope)")
+        .await;
+    let findings = service
+        .system(
+            "registry",
+            async |tx: &mut SystemTx| -> Result<_, DatabaseError> {
+                Ok(causeway_holder::check_registry(tx, &HOLDING).await?)
+            },
+        )
+        .await
+        .expect("the database answers");
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    assert!(
+        findings
+            .iter()
+            .all(|finding| finding.subject == "tenancy.forgotten")
+    );
+}
+
+/// How many rows of each table an export has.
+async fn exported(store: &PgStore, workspace: WorkspaceId, snapshot: Option<&str>) -> Vec<(String, u64)> {
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(100);
+    let snapshot = snapshot.map(str::to_owned);
+    store.send_rows(workspace, snapshot, sender).await.expect("sent");
+    let mut tables: Vec<(String, u64)> = Vec::new();
+    while let Some(part) = receiver.recv().await {
+        match tables.iter_mut().find(|(table, _)| *table == part.table) {
+            Some((_, rows)) => *rows += part.rows,
+            None => tables.push((part.table, part.rows)),
+        }
+    }
+    tables
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_is_whole_and_of_one_moment() {
+    let Some(database) = TestDb::new(&SCHEMAS).await else {
+        return;
+    };
+    let store = PgStore::new(database.service().await);
+    let (workspace, _neighbour) = (tenant(&store).await, tenant(&store).await);
+    let snapshot = store.snapshot().await.expect("taken");
+    let before = exported(&store, workspace, Some(snapshot.name())).await;
+    store
+        .database
+        .workspace("write", workspace, async |tx: &mut WorkspaceTx| -> Result<_, DatabaseError> {
+            sql_query("INSERT INTO tenancy.members SELECT workspace_id, gen_random_uuid(), 'viewer', now() FROM tenancy.workspaces")
+                .execute(tx)
+                .await
+                .map_err(DatabaseError::from)
+        })
+        .await
+        .expect("written");
+    assert_eq!(
+        exported(&store, workspace, Some(snapshot.name())).await,
+        before,
+        "written meanwhile"
+    );
+    let name = snapshot.name().to_owned();
+    drop(snapshot);
+
+    let after = exported(&store, workspace, None).await;
+    assert_ne!(after, before);
+    // A snapshot that is over, or another database's, is not waited for.
+    assert_eq!(
+        exported(&store, workspace, Some("00000003-00000002-1")).await,
+        after
+    );
+    assert!(exported(&store, workspace, Some(&name)).await.len() == after.len());
+    let url = database.admin_url();
+    let mut superuser =
+        diesel_async::AsyncPgConnection::establish(secrecy::ExposeSecret::expose_secret(&url))
+            .await
+            .expect("connected");
+    assert!(after.len() >= 5, "{after:?}");
+    for (table, rows) in after {
+        let count: Count = sql_query(format!(
+            "SELECT count(*) AS rows FROM {table} WHERE workspace_id = $1"
+        ))
+        .bind::<diesel::sql_types::Uuid, _>(workspace.0)
+        .get_result(&mut superuser)
+        .await
+        .expect("counted");
+        assert_eq!(u64::try_from(count.rows), Ok(rows), "{table}");
+    }
 }

@@ -1,0 +1,1 @@
+SELECT causeway.create_revocations();

@@ -1,0 +1,54 @@
+//! Open sessions, and how they were opened.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use causeway_context::{SessionId, UserId};
+use causeway_outbox::OutboxEvent;
+use causeway_revocation::Revocations;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::StoreError;
+use crate::domain::{Session, SignIn, Which};
+
+/// A part of a list whose newest come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slice {
+    /// At most so many.
+    pub(crate) size: usize,
+    /// Those before that one; from the newest if there is none.
+    pub(crate) before: Option<Uuid>,
+}
+
+/// Sessions as lists, and the history of sign-ins.
+#[async_trait]
+pub(crate) trait HistoryStore: Send + Sync + 'static {
+    /// What the store tells gateways: what ended before its time.
+    fn revocations(&self) -> Arc<dyn Revocations>;
+
+    /// The person's sessions that are in force, newest first.
+    async fn list_sessions(
+        &self,
+        user: UserId,
+        which: Which,
+        now: DateTime<Utc>,
+        slice: Slice,
+    ) -> Result<Vec<Session>, StoreError>;
+
+    /// Ends the person's sessions, with one revocation and one fact for each: `fact` with the session as its target, in
+    /// the log of the session's workspace. Answers which they were.
+    async fn close_sessions(
+        &self,
+        user: UserId,
+        which: Which,
+        at: DateTime<Utc>,
+        fact: OutboxEvent,
+    ) -> Result<Vec<SessionId>, StoreError>;
+
+    /// The person's sign-ins, newest first.
+    async fn list_sign_ins(&self, user: UserId, slice: Slice) -> Result<Vec<SignIn>, StoreError>;
+
+    /// Forgets sign-ins before that time, and places not seen since.
+    async fn forget_history(&self, before: DateTime<Utc>) -> Result<(), StoreError>;
+}

@@ -1,0 +1,173 @@
+//! Open sessions and the history of sign-ins as rows.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use causeway_context::{SessionId, UserId, WorkspaceId};
+use causeway_database::SystemTx;
+use causeway_outbox::OutboxEvent;
+use causeway_revocation::{Ended, PgRevocations, Revocation, Revocations, insert_revocations};
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Nullable, Timestamptz, Uuid as SqlUuid};
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use super::guesses::known_places;
+use super::sessions::{SessionRow, SignInRow, sessions, sign_ins};
+use super::{PgStore, failed, keep};
+use crate::SCHEMA;
+use crate::domain::{Session, SignIn, Which};
+use crate::store::history::{HistoryStore, Slice};
+use crate::store::{AccessLife, StoreError, closed_fact};
+
+const CLOSE: &str = "\
+UPDATE auth.sessions SET closed_at = $1
+WHERE user_id = $2 AND closed_at IS NULL
+  AND ($3 IS NULL OR workspace = $3) AND ($4 IS NULL OR id <> $4)
+RETURNING id, workspace";
+
+#[derive(QueryableByName)]
+struct Closed {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    workspace: Uuid,
+}
+
+/// Ends sessions of a person, with what tells of it.
+pub(super) async fn end_sessions(
+    tx: &mut SystemTx,
+    user: UserId,
+    which: Which,
+    at: DateTime<Utc>,
+    life: AccessLife,
+    fact: &OutboxEvent,
+) -> Result<Vec<SessionId>, StoreError> {
+    let closed: Vec<Closed> = sql_query(CLOSE)
+        .bind::<Timestamptz, _>(at)
+        .bind::<SqlUuid, _>(user.0)
+        .bind::<Nullable<SqlUuid>, _>(which.workspace.map(|workspace| workspace.0))
+        .bind::<Nullable<SqlUuid>, _>(which.except.map(|session| session.0))
+        .load(tx)
+        .await
+        .map_err(failed)?;
+    let sessions = || closed.iter().map(|closed| SessionId(closed.id));
+    let ended: Vec<Revocation> = sessions()
+        .map(|session| Revocation::of(Ended::Session(session), at, life.0))
+        .collect();
+    insert_revocations(tx, SCHEMA.name, &ended)
+        .await
+        .map_err(failed)?;
+    for closed in &closed {
+        let fact = closed_fact(fact, SessionId(closed.id), WorkspaceId(closed.workspace));
+        keep(tx, &fact).await?;
+    }
+    Ok(sessions().collect())
+}
+
+fn limit(slice: Slice) -> i64 {
+    i64::try_from(slice.size).unwrap_or(i64::MAX)
+}
+
+#[async_trait]
+impl HistoryStore for PgStore {
+    fn revocations(&self) -> Arc<dyn Revocations> {
+        Arc::new(PgRevocations::new(self.database.clone(), SCHEMA.name))
+    }
+
+    async fn list_sessions(
+        &self,
+        user: UserId,
+        which: Which,
+        now: DateTime<Utc>,
+        slice: Slice,
+    ) -> Result<Vec<Session>, StoreError> {
+        self.database
+            .system(
+                "auth.list_sessions",
+                async |tx: &mut SystemTx| -> Result<_, StoreError> {
+                    let mut query = sessions::table
+                        .filter(sessions::user_id.eq(user.0))
+                        .filter(sessions::closed_at.is_null())
+                        .filter(sessions::idle_until.gt(now))
+                        .filter(sessions::expires_at.gt(now))
+                        .order(sessions::id.desc())
+                        .limit(limit(slice))
+                        .select(SessionRow::as_select())
+                        .into_boxed();
+                    if let Some(workspace) = which.workspace {
+                        query = query.filter(sessions::workspace.eq(workspace.0));
+                    }
+                    if let Some(except) = which.except {
+                        query = query.filter(sessions::id.ne(except.0));
+                    }
+                    if let Some(before) = slice.before {
+                        query = query.filter(sessions::id.lt(before));
+                    }
+                    let rows: Vec<SessionRow> = query.load(tx).await.map_err(failed)?;
+                    Ok(rows.into_iter().map(Into::into).collect())
+                },
+            )
+            .await
+    }
+
+    async fn close_sessions(
+        &self,
+        user: UserId,
+        which: Which,
+        at: DateTime<Utc>,
+        fact: OutboxEvent,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let (fact, life) = (&fact, self.life);
+        self.database
+            .system(
+                "auth.close_sessions",
+                async |tx: &mut SystemTx| -> Result<_, StoreError> {
+                    end_sessions(tx, user, which, at, life, fact).await
+                },
+            )
+            .await
+    }
+
+    async fn list_sign_ins(&self, user: UserId, slice: Slice) -> Result<Vec<SignIn>, StoreError> {
+        self.database
+            .system(
+                "auth.list_sign_ins",
+                async |tx: &mut SystemTx| -> Result<_, StoreError> {
+                    let mut query = sign_ins::table
+                        .filter(sign_ins::user_id.eq(user.0))
+                        .order(sign_ins::id.desc())
+                        .limit(limit(slice))
+                        .select(SignInRow::as_select())
+                        .into_boxed();
+                    if let Some(before) = slice.before {
+                        query = query.filter(sign_ins::id.lt(before));
+                    }
+                    let rows: Vec<SignInRow> = query.load(tx).await.map_err(failed)?;
+                    Ok(rows.into_iter().map(Into::into).collect())
+                },
+            )
+            .await
+    }
+
+    async fn forget_history(&self, before: DateTime<Utc>) -> Result<(), StoreError> {
+        self.database
+            .system(
+                "auth.forget_history",
+                async |tx: &mut SystemTx| -> Result<(), StoreError> {
+                    diesel::delete(sign_ins::table.filter(sign_ins::at.lt(before)))
+                        .execute(tx)
+                        .await
+                        .map_err(failed)?;
+                    diesel::delete(known_places::table.filter(known_places::seen_at.lt(before)))
+                        .execute(tx)
+                        .await
+                        .map_err(failed)?;
+                    Ok(())
+                },
+            )
+            .await
+    }
+}
