@@ -55,8 +55,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     secret(
         "API_KEY_PEPPER",
         &[Auth, Tenancy],
-        "Mixed into the stored hash of every token, key and client secret. Changing it voids them all, unless \
-         API_KEY_PEPPER_PREVIOUS has the former one.",
+        "Mixed into the stored hashes of tokens, keys and client secrets. A change voids them but for API_KEY_PEPPER_PREVIOUS.",
     )
     .required("in production"),
     secret(
