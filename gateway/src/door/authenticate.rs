@@ -74,7 +74,7 @@ pub(crate) async fn layer(
     let caller = if method.rule == Rule::Public {
         match set_aside(method, &mut request) {
             // The future must not hold the request: its body cannot be shared between threads.
-            Ok(Some(credential)) => prove(&gateway, credential).await,
+            Ok(Some(credential)) => prove(&gateway, method, credential).await,
             Ok(None) => Ok(Caller::anonymous()),
             Err(error) => Err(error),
         }
@@ -82,9 +82,9 @@ pub(crate) async fn layer(
         match credential(request.headers()) {
             Ok(shown) if tasks::are_governed(method) => {
                 let by_key = request.headers().contains_key("x-api-key");
-                tasks::admit(&gateway, shown, by_key).await
+                tasks::admit(&gateway, method, shown, by_key).await
             }
-            Ok(Some(credential)) => prove(&gateway, credential).await,
+            Ok(Some(credential)) => prove(&gateway, method, credential).await,
             Ok(None) => Err(ApiError::unauthenticated()),
             Err(error) => Err(error),
         }
@@ -153,7 +153,11 @@ fn credential(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     }
 }
 
-pub(crate) async fn prove(gateway: &Gateway, credential: String) -> Result<Caller, ApiError> {
+pub(crate) async fn prove(
+    gateway: &Gateway,
+    method: &Method,
+    credential: String,
+) -> Result<Caller, ApiError> {
     if fits_jwt(&credential) {
         #[expect(
             clippy::disallowed_methods,
@@ -161,7 +165,7 @@ pub(crate) async fn prove(gateway: &Gateway, credential: String) -> Result<Calle
         )]
         let claims = gateway.access.verify(&credential, Utc::now());
         let claims = claims.map_err(|_| ApiError::unauthenticated())?;
-        if gateway.revoked.includes(&claims) {
+        if gateway.revoked.includes(&claims, method.after_erasure) {
             revoked::refused();
             return Err(ApiError::unauthenticated());
         }

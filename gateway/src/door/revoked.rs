@@ -54,14 +54,18 @@ impl Void {
 }
 
 impl Revoked {
-    /// Whether an access token ended before its time.
-    pub(crate) fn includes(&self, claims: &AccessClaims) -> bool {
+    /// Whether an access token ended before its time. With `after_erasure` the end of its workspace is not one.
+    pub(crate) fn includes(&self, claims: &AccessClaims, after_erasure: bool) -> bool {
         let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
         if entries.is_empty() {
             return false;
         }
         let issued = issued_at(claims);
-        subjects(claims).into_iter().flatten().any(|subject| {
+        let mut subjects = subjects(claims).into_iter().flatten();
+        subjects.any(|subject| {
+            if after_erasure && matches!(subject, Ended::Workspace(_)) {
+                return false;
+            }
             let void = entries.get(&subject);
             void.is_some_and(|void| void.before.is_none_or(|before| issued < before))
         })

@@ -160,6 +160,7 @@ fn is_of_the_group(path: &str) -> bool {
 /// 401 for a credential that the mode does not take, or that proves nobody.
 pub(crate) async fn admit(
     gateway: &Gateway,
+    method: &Method,
     shown: Option<String>,
     by_key: bool,
 ) -> Result<Caller, ApiError> {
@@ -168,7 +169,7 @@ pub(crate) async fn admit(
     match (decision, shown) {
         (Decision::Open, _) => Ok(keyed("open")),
         (Decision::Compare, Some(text)) if rules.is_app_key(&text) => Ok(keyed("app_api_key")),
-        (Decision::Prove, Some(text)) => authenticate::prove(gateway, text).await,
+        (Decision::Prove, Some(text)) => authenticate::prove(gateway, method, text).await,
         (Decision::Prove | Decision::Compare | Decision::Refuse, _) => Err(ApiError::unauthenticated()),
     }
 }

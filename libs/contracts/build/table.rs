@@ -188,7 +188,7 @@ fn write_row(
         rows,
         "    Method {{ service: {:?}, name: {:?}, path: {:?}, owner: {package:?}, rule: {rule}, callers: &[{}], mfa: {}, \
          without_mfa: {}, audited: {}, idempotency: Idempotency::{}, server_streaming: {}, input: {:?}, output: {:?}, routes: &[{}], \
-         surface: {surface}, dialect: {own_dialect}, recognized: {}, success_status: {status}, comment: {comment:?} }},",
+         surface: {surface}, dialect: {own_dialect}, recognized: {}, after_erasure: {}, success_status: {status}, comment: {comment:?} }},",
         service.full_name(),
         method.name(),
         format!("/{}/{}", service.full_name(), method.name()),
@@ -206,6 +206,7 @@ fn write_row(
         method.output().full_name(),
         http.map(|rule| routes(&rule)).unwrap_or_default().join(", "),
         flag(&access, "recognized"),
+        flag(&access, "after_erasure"),
     );
 }
 

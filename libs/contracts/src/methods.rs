@@ -42,6 +42,8 @@ pub struct Method {
     pub dialect: Option<Dialect>,
     /// Whether a public RPC wants to know who calls where a bearer is shown.
     pub recognized: bool,
+    /// Whether it answers also a session whose workspace was erased.
+    pub after_erasure: bool,
     /// The HTTP status of success.
     pub success_status: u16,
     /// The comment in the proto file.

@@ -114,7 +114,7 @@ impl Refusal {
             ),
             Self::SingleTenant => ApiError::forbidden(
                 "SINGLE_TENANT_MODE",
-                "there is one workspace here and no other can be made",
+                "there is one workspace here: it stays, and no other can be made",
             ),
             Self::NotPlatformOwner => ApiError::forbidden(
                 "NOT_PLATFORM_OWNER",

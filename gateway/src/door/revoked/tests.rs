@@ -47,9 +47,12 @@ fn revoked(revocations: &[Revocation]) -> Revoked {
 fn a_session_that_ended_is_refused_and_no_other() {
     let (mine, other) = (ids(), ids());
     let revoked = revoked(&[Revocation::of(Ended::Session(mine.session), at(0), LIFE)]);
-    assert!(revoked.includes(&token(&mine, at(-1000))));
-    assert!(revoked.includes(&token(&mine, at(1000))), "it never comes back");
-    assert!(!revoked.includes(&token(&other, at(-1000))));
+    assert!(revoked.includes(&token(&mine, at(-1000)), false));
+    assert!(
+        revoked.includes(&token(&mine, at(1000)), false),
+        "it never comes back"
+    );
+    assert!(!revoked.includes(&token(&other, at(-1000)), false));
 }
 
 #[test]
@@ -58,21 +61,24 @@ fn an_old_role_is_refused_to_the_millisecond_in_its_workspace() {
     elsewhere.user = mine.user;
     let member = Ended::Member(mine.workspace, mine.user);
     let revoked = revoked(&[Revocation::before(member, at(500), LIFE)]);
-    assert!(revoked.includes(&token(&mine, at(499))));
+    assert!(revoked.includes(&token(&mine, at(499)), false));
     assert!(
-        !revoked.includes(&token(&mine, at(500))),
+        !revoked.includes(&token(&mine, at(500)), false),
         "issued in the same second, after it"
     );
-    assert!(!revoked.includes(&token(&elsewhere, at(0))));
+    assert!(!revoked.includes(&token(&elsewhere, at(0)), false));
     let mut without = token(&mine, at(900));
     without.jti = "not a time".to_owned();
     assert!(
-        revoked.includes(&without),
+        revoked.includes(&without, false),
         "the second in which it was issued began before"
     );
     let mut forged = token(&mine, at(900));
     forged.jti = token(&mine, at(5000)).jti;
-    assert!(revoked.includes(&forged), "an id of another second tells nothing");
+    assert!(
+        revoked.includes(&forged, false),
+        "an id of another second tells nothing"
+    );
 }
 
 #[test]
@@ -87,10 +93,12 @@ fn every_kind_of_end_is_seen() {
         (Ended::Client(client), machine),
     ] {
         assert!(
-            revoked(&[Revocation::of(ended, at(1), LIFE)]).includes(&token),
+            revoked(&[Revocation::of(ended, at(1), LIFE)]).includes(&token, false),
             "{ended:?}"
         );
-        assert!(!revoked(&[]).includes(&token));
+        let of_an_erasure = revoked(&[Revocation::of(ended, at(1), LIFE)]).includes(&token, true);
+        assert_eq!(of_an_erasure, ended != Ended::Workspace(mine.workspace));
+        assert!(!revoked(&[]).includes(&token, false));
     }
 }
 
@@ -103,10 +111,10 @@ fn two_revocations_of_one_thing_are_the_stronger_one() {
         Revocation::before(user, at(5000), LIFE),
     );
     for order in [[early, late], [late, early]] {
-        assert!(revoked(&order).includes(&token(&mine, at(4000))));
+        assert!(revoked(&order).includes(&token(&mine, at(4000)), false));
     }
     let whole = Revocation::of(user, at(0), LIFE);
-    assert!(revoked(&[whole, late]).includes(&token(&mine, at(9000))));
+    assert!(revoked(&[whole, late]).includes(&token(&mine, at(9000)), false));
     let known = revoked(&[late]);
     assert_eq!(known.add(vec![late, early]), [], "nothing new");
 }
@@ -117,7 +125,7 @@ fn what_no_token_can_be_older_than_is_dropped() {
     let one = Revocation::of(Ended::Session(mine.session), at(0), LIFE);
     let revoked = revoked(&[one]);
     revoked.forget(one.expires_at);
-    assert!(revoked.includes(&token(&mine, at(-1000))), "clocks differ");
+    assert!(revoked.includes(&token(&mine, at(-1000)), false), "clocks differ");
     revoked.forget(one.expires_at + SLACK);
     assert!(revoked.0.read().unwrap().is_empty());
 }
@@ -184,7 +192,7 @@ async fn a_service_that_is_away_makes_stale_and_forgets_nothing() {
     tokio::time::advance(STALE + Duration::from_millis(1)).await;
     source.note(Err(Status::unavailable("")), started);
     assert!(source.is_stale && source.place == "p");
-    assert!(revoked.includes(&token(&mine, at(0))));
+    assert!(revoked.includes(&token(&mine, at(0)), false));
     source.note(Ok(()), started);
     assert!(!source.is_stale);
 }

@@ -1,7 +1,9 @@
 //! The program as operators run it: real processes, real signals.
 
+use std::fs::File;
 use std::net::TcpListener;
 use std::process::{Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use causeway::demo::tell;
@@ -16,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
+use uuid::Uuid;
 
 use crate::http::Client;
 use crate::mesh::{SIGNING_SECRET, account};
@@ -30,13 +33,21 @@ const SERVICES: [(&str, &str); 5] = [
     ("audit", "MESH_AUDIT_ADDR"),
 ];
 
-/// A port that was free a moment ago.
+/// A port that nobody else gets: below those that the system gives to outgoing connections, and claimed among all tests of
+/// this machine until this one ends.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    static CLAIMED: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let directory = std::env::temp_dir().join("causeway-test-ports");
+    std::fs::create_dir_all(&directory).unwrap();
+    loop {
+        let random = u16::from_be_bytes([Uuid::new_v4().as_bytes()[0], Uuid::new_v4().as_bytes()[1]]);
+        let port = 12_000 + random % 20_000;
+        let claim = File::create(directory.join(port.to_string())).unwrap();
+        if claim.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            CLAIMED.lock().unwrap().push(claim);
+            return port;
+        }
+    }
 }
 
 /// The program with nothing in its environment but what is said.

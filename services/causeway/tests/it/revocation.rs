@@ -24,7 +24,7 @@ async fn login(client: &Client, account: &Account, workspace: &str) -> Value {
 }
 
 /// How long it takes until each of the clients is refused.
-async fn until_refused(clients: &[Client]) -> Duration {
+pub(crate) async fn until_refused(clients: &[Client]) -> Duration {
     let started = Instant::now();
     for client in clients {
         while client.get("/v1/me").await.status != 401 {

@@ -76,6 +76,11 @@ async fn no_other_workspace_is_named_made_or_believed() {
     let ada = mesh.account("ada").await;
     let more = ada.client.post("/v1/workspaces", json!({"name": "more"})).await;
     assert_eq!(more.reason(403), "SINGLE_TENANT_MODE");
+    // Its id would be an erased one for ever.
+    let all = ada.client.post("/v1/erasures", json!({})).await;
+    assert_eq!(all.reason(403), "SINGLE_TENANT_MODE");
+    let gone = ada.client.delete("/v1/workspaces/default").await;
+    assert_eq!(gone.reason(403), "SINGLE_TENANT_MODE");
 
     let other = Uuid::now_v7().to_string();
     let named = |name| ada.client.header("x-tenant-id", name);

@@ -50,7 +50,7 @@ impl Tenancy {
         let workspace = ctx.workspace()?;
         match subject {
             Some(user) => may_go(&*self.store, workspace, user).await?,
-            None => self.must_exist(workspace).await?,
+            None => self.may_be_erased(workspace).await?,
         }
         self.order(ctx, workspace, subject, scheduled_for).await
     }
@@ -62,7 +62,7 @@ impl Tenancy {
         workspace: WorkspaceId,
     ) -> Result<Erasure, TenancyError> {
         known(ctx, workspace)?;
-        self.must_exist(workspace).await?;
+        self.may_be_erased(workspace).await?;
         self.order(ctx, workspace, None, ctx.now + self.lifecycle.grace)
             .await
     }
@@ -125,6 +125,14 @@ impl Tenancy {
         let cancelled = self.store.cancel_erasure(ctx.workspace()?, id, fact).await?;
         self.relay.delivered(fact_id).await;
         Ok(cancelled.ok_or(Refusal::ErasureNotFound)?)
+    }
+
+    /// The id of `default` is always the same: once erased, an installation of one tenant could never have it again.
+    async fn may_be_erased(&self, workspace: WorkspaceId) -> Result<(), TenancyError> {
+        if workspace == WorkspaceId::DEFAULT {
+            return Err(Refusal::SingleTenant.into());
+        }
+        self.must_exist(workspace).await
     }
 
     /// A token may outlive its workspace.
