@@ -167,7 +167,7 @@ impl Stream for Answers {
                 }
                 Some(Err(status)) => {
                     self.ended = true;
-                    return Poll::Ready(Some(Err(ApiError::from(status))));
+                    return Poll::Ready(Some(Err(broken(status))));
                 }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => self.buffer.extend_from_slice(&data),
@@ -180,6 +180,15 @@ impl Stream for Answers {
                 },
             }
         }
+    }
+}
+
+/// What a body that broke off means. The service itself speaks in trailers, so these come from a connection that ended in the
+/// middle of an answer: nobody knows whether the call was done.
+fn broken(status: Status) -> ApiError {
+    match status.code() {
+        Code::Unknown | Code::Internal | Code::Cancelled => ApiError::unavailable("STREAM_CUT"),
+        _ => ApiError::from(status),
     }
 }
 
@@ -246,6 +255,13 @@ mod tests {
     async fn a_body_that_never_comes_is_not_waited_for() {
         let endless = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
         assert_eq!(read(endless).await.unwrap_err().reason, "BODY_TIMEOUT");
+    }
+
+    #[test]
+    fn an_answer_that_breaks_off_is_no_failure_of_ours() {
+        assert_eq!(broken(Status::unknown("h2")).reason, "STREAM_CUT");
+        assert_eq!(broken(Status::internal("h2")).reason, "STREAM_CUT");
+        assert_ne!(broken(Status::deadline_exceeded("late")).reason, "STREAM_CUT");
     }
 
     #[tokio::test(start_paused = true)]
