@@ -9,7 +9,11 @@ folder=$1
 lines=$(cat "$folder"/*.log 2>/dev/null | wc -l)
 [[ $lines -ge 1000 ]] || die "only $lines log lines in $folder: what was scanned?"
 
-# Tokens by their shape; then the passwords, keys, secrets, addresses and questions that the tests use.
+# In development the log stands in for the mail, link and all: these lines are what it is read for.
+mail='"message":"a mail that is not sent, as there is no SES_FROM_EMAIL".*"text":"Follow this link'
+
+# Tokens by their shape; then the passwords, keys, secrets, addresses (all but the masked ones) and questions that the
+# tests use.
 patterns=(
     'cw_[a-z]+_[0-9A-Za-z]{20,}'
     'eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_-]{8,}'
@@ -22,12 +26,14 @@ patterns=(
     'a-private-question'
     'a-wrong-password'
     'Say hello to the auditor'
-    '@example\.com'
+    '[^*]@example\.com'
     'postgresql://[^ ]*:[^ ]*@'
 )
 found=0
 for pattern in "${patterns[@]}"; do
-    if grep -nE -m 3 -- "$pattern" "$folder"/*.log; then
+    held=$(grep -nE -- "$pattern" "$folder"/*.log | grep -vE -- "$mail" || true)
+    if [[ -n $held ]]; then
+        head -n 9 <<<"$held"
         say "a log holds $pattern"
         found=1
     fi

@@ -6,10 +6,12 @@ use causeway_errors::Code;
 use causeway_mesh::near;
 use causeway_outbox::{OutboxStore as _, Relay};
 use chrono::{DateTime, TimeDelta};
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::task::JoinSet;
 use tonic::service::Routes;
 
 use super::*;
+use crate::domain::{Secret, SecretKind, SecretName};
 use crate::store::MemoryStore;
 
 /// A ring that lets others run between making a key and wrapping it.
