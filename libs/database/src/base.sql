@@ -206,7 +206,7 @@ CREATE OR REPLACE FUNCTION causeway.create_revocations() RETURNS void LANGUAGE s
     CREATE TABLE revocations (
         position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         written_by xid8 NOT NULL DEFAULT pg_current_xact_id(),
-        kind text NOT NULL CHECK (kind IN ('session', 'user', 'member', 'client', 'token', 'workspace')),
+        kind text NOT NULL CHECK (kind IN ('session', 'user', 'member', 'client', 'token', 'workspace', 'role')),
         subject uuid NOT NULL,
         workspace uuid CHECK ((kind = 'member') = (workspace IS NOT NULL)),
         valid_after timestamptz,

@@ -7,15 +7,15 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use deadpool::managed::{Manager, Metrics, Object, RecycleError, RecycleResult};
-use diesel::pg::Pg;
-use diesel::query_builder::{QueryFragment, QueryId};
+use diesel::pg::{Pg, PgQueryBuilder};
+use diesel::query_builder::{QueryBuilder as _, QueryFragment, QueryId};
 use diesel_async::AsyncPgConnection;
 use diesel_async::pooled_connection::PoolableConnection as _;
 use tokio_postgres::Socket;
 use tokio_postgres::tls::TlsStream;
 
-use crate::DatabaseError;
 use crate::target::Target;
+use crate::{DatabaseError, statements};
 
 /// A connection out of the pool.
 pub(crate) type Pooled = Object<Connections>;
@@ -72,24 +72,51 @@ pub(crate) struct Connection {
     /// Away while a transaction runs.
     pub(crate) driver: Option<Driver>,
     /// None where no statement outlives its transaction.
-    prepared: Option<HashSet<TypeId>>,
+    prepared: Option<HashSet<Form>>,
+}
+
+/// What diesel keeps a prepared statement by.
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) enum Form {
+    Type(TypeId),
+    Text(String),
+}
+
+impl Form {
+    /// None when diesel does not keep `statement` prepared.
+    fn of<Q: QueryFragment<Pg> + QueryId>(statement: &Q) -> Option<Self> {
+        if !matches!(statement.is_safe_to_cache_prepared(&Pg), Ok(true)) {
+            return None;
+        }
+        if let Some(id) = Q::query_id() {
+            return Some(Self::Type(id));
+        }
+        let mut text = PgQueryBuilder::default();
+        statement.to_sql(&mut text, &Pg).ok()?;
+        Some(Self::Text(text.finish()))
+    }
 }
 
 impl Connection {
-    /// Whether statements of this form were prepared on this connection, so that one message runs them.
-    pub(crate) fn knows<Q: QueryId>(&self) -> bool {
-        let prepared = self.prepared.as_ref();
-        prepared.is_some_and(|prepared| Q::query_id().is_some_and(|id| prepared.contains(&id)))
+    /// Whether the server keeps statements prepared.
+    pub(crate) fn prepares(&self) -> bool {
+        self.prepared.is_some()
     }
 
-    /// What [`Connection::learn`] takes once `statement` was run; None when diesel does not keep it prepared.
-    pub(crate) fn key<Q: QueryFragment<Pg> + QueryId>(statement: &Q) -> Option<TypeId> {
-        let kept = matches!(statement.is_safe_to_cache_prepared(&Pg), Ok(true));
-        Q::query_id().filter(|_| kept)
+    /// Whether statements of the form of `statement` were prepared on this connection, so that one message runs them; else
+    /// what [`Connection::learn`] takes once it was run.
+    pub(crate) fn knows<Q: QueryFragment<Pg> + QueryId>(&self, statement: &Q) -> Result<(), Option<Form>> {
+        let Some(prepared) = &self.prepared else {
+            return Err(None);
+        };
+        match Form::of(statement) {
+            Some(form) if prepared.contains(&form) => Ok(()),
+            form => Err(form),
+        }
     }
 
     /// Remembers a form that was run.
-    pub(crate) fn learn(&mut self, form: Option<TypeId>) {
+    pub(crate) fn learn(&mut self, form: Option<Form>) {
         if let Some(prepared) = &mut self.prepared {
             prepared.extend(form);
         }
@@ -107,11 +134,15 @@ impl Manager for Connections {
     type Error = DatabaseError;
 
     async fn create(&self) -> Result<Connection, DatabaseError> {
-        let (inner, driver) = self.target.connect_driven().await?;
+        let (mut inner, mut driver) = self.target.connect_driven().await?;
+        let prepares = !self.target.unprepared();
+        if prepares {
+            driver.drive(statements::prepare(&mut inner)).await?;
+        }
         Ok(Connection {
             inner,
             driver: Some(driver),
-            prepared: (!self.target.unprepared()).then(HashSet::new),
+            prepared: prepares.then(HashSet::new),
         })
     }
 

@@ -117,6 +117,7 @@ mod error;
 mod lease;
 mod migrate;
 mod pool;
+mod statements;
 mod target;
 mod transaction;
 

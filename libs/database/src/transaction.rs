@@ -14,6 +14,7 @@ use diesel_async::AsyncPgConnection;
 use crate::connection::Driver;
 use crate::error::{is_lost, is_repeatable};
 use crate::lease::Lease;
+use crate::statements::SetScope;
 use crate::{Database, DatabaseError, Isolation};
 
 /// How often a transaction is tried when others are in its way.
@@ -22,13 +23,6 @@ const ATTEMPTS: u32 = 4;
 /// How many connections are tried before the database is said to be away: after a restart of the server the first may
 /// be dead without anybody having noticed.
 const CONNECTIONS: u32 = 3;
-
-/// Diesel's own commit would take the server's silent rollback of a failed transaction for success. The SELECT fails in
-/// one, so an error that the body swallowed cannot pass as a commit.
-const COMMIT: &str = "SELECT 1; COMMIT";
-
-/// Here it fails as well in a transaction that never had its scope: what begins it is not waited for.
-const COMMIT_IN_SCOPE: &str = "SELECT current_setting('app.workspace_id')::uuid; COMMIT";
 
 /// A transaction inside one workspace: row-level security shows and takes rows of this workspace only. Is a diesel
 /// connection itself.
@@ -57,7 +51,7 @@ impl WorkspaceTx {
     where
         Q: QueryFragment<Pg> + QueryId + Send,
     {
-        self.lease.last(statement, COMMIT_IN_SCOPE).await
+        self.lease.last(statement).await
     }
 }
 
@@ -134,10 +128,11 @@ impl Database {
             + Clone
             + Send,
     {
-        let begin = Begin {
-            sql: self.begin_sql(&workspace.to_string()),
-            // What can fail for another reason than a lost connection is waited for.
-            waits: self.isolation != Isolation::ReadCommitted || self.snapshot.is_some() || self.unprepared,
+        // What can fail for another reason than a lost connection is waited for.
+        let waits = self.isolation != Isolation::ReadCommitted || self.snapshot.is_some() || self.unprepared;
+        let begin = match waits {
+            true => Begin::Waits(self.begin_sql(&workspace.to_string())),
+            false => Begin::Ahead(SetScope::new(workspace, self.statement, self.idle_in_transaction)),
         };
         // Apart from the caller's future, which would else be as large as everything below.
         Box::pin(self.repeated(name, &begin, move |lease| WorkspaceTx { lease, workspace }, body)).await
@@ -158,10 +153,7 @@ impl Database {
             + Send,
     {
         // Without a scope no policy would notice a transaction that never began.
-        let begin = Begin {
-            sql: self.begin_sql(""),
-            waits: true,
-        };
+        let begin = Begin::Waits(self.begin_sql(""));
         Box::pin(self.repeated(name, &begin, |lease| SystemTx { lease }, body)).await
     }
 
@@ -240,7 +232,7 @@ impl Database {
             let answer = body(&mut transaction).await;
             let lease = transaction.into_lease();
             match answer {
-                Ok(value) => match lease.commit(X::COMMIT).await {
+                Ok(value) => match lease.commit(X::SCOPED).await {
                     (Ok(()), connection) => (Ok(value), connection),
                     (Err(error), connection) => (Err((DatabaseError::from(error).into(), true)), connection),
                 },
@@ -266,9 +258,9 @@ impl Database {
                 return Err(DatabaseError::Silent);
             };
             let mut lease = Lease::new(connection);
-            let begun = match begin.waits {
-                true => driver.drive(lease.begin(&begin.sql)).await,
-                false => lease.send_begin(&begin.sql).await,
+            let begun = match begin {
+                Begin::Waits(sql) => driver.drive(lease.begin(sql)).await,
+                Begin::Ahead(scope) => lease.send_begin(scope).await,
             };
             match begun {
                 Ok(()) => return Ok((lease, driver)),
@@ -281,9 +273,11 @@ impl Database {
 }
 
 /// How a transaction begins.
-struct Begin {
-    sql: String,
-    waits: bool,
+enum Begin {
+    /// By a text whose answer is waited for.
+    Waits(String),
+    /// By prepared statements ahead of the first one, whose answers nobody reads.
+    Ahead(SetScope),
 }
 
 /// Grows with the attempt; the random part keeps two that collided from colliding again.
@@ -293,14 +287,14 @@ fn pause(attempt: u32) -> Duration {
 }
 
 trait Transaction: Send {
-    /// What commits it.
-    const COMMIT: &'static str;
+    /// Whether it has a scope, and is not committed without.
+    const SCOPED: bool;
 
     fn into_lease(self) -> Lease;
 }
 
 impl Transaction for WorkspaceTx {
-    const COMMIT: &'static str = COMMIT_IN_SCOPE;
+    const SCOPED: bool = true;
 
     fn into_lease(self) -> Lease {
         self.lease
@@ -308,7 +302,7 @@ impl Transaction for WorkspaceTx {
 }
 
 impl Transaction for SystemTx {
-    const COMMIT: &'static str = COMMIT;
+    const SCOPED: bool = false;
 
     fn into_lease(self) -> Lease {
         self.lease

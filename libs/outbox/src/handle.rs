@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+use crate::OutboxStore;
+
 /// How long an answer waits for its fact to be in the log.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How many delivered ids are remembered, for those who ask late.
@@ -14,7 +16,7 @@ const REMEMBERED: usize = 4096;
 
 /// Asks whether a fact is in the log, and wakes the relay.
 #[derive(Clone)]
-pub struct RelayHandle(Option<Arc<Shared>>);
+pub struct RelayHandle(Option<(Arc<Shared>, Arc<dyn OutboxStore>)>);
 
 /// What a relay and its handles share.
 #[derive(Default)]
@@ -60,14 +62,16 @@ impl RelayHandle {
         Self(None)
     }
 
-    pub(crate) fn of(shared: Arc<Shared>) -> Self {
-        Self(Some(shared))
+    pub(crate) fn of(shared: Arc<Shared>, store: Arc<dyn OutboxStore>) -> Self {
+        Self(Some((shared, store)))
     }
 
-    /// Wakes the relay and waits, for at most 250 ms, until the log has the fact. False means "not yet": the row is
-    /// kept and sent later.
+    /// Wakes the relay and waits, for at most 250 ms, until the log has the fact, which must have been added before.
+    /// False means "not yet": the row is kept and sent later.
     pub async fn delivered(&self, id: Uuid) -> bool {
-        let Some(shared) = &self.0 else { return true };
+        let Some((shared, store)) = &self.0 else {
+            return true;
+        };
         // Before looking, so that what happens in between is seen.
         let mut progress = shared.progress.subscribe();
         if shared.knows(id) {
@@ -75,6 +79,10 @@ impl RelayHandle {
         }
         shared.wake.notify_one();
         let known = async { while progress.changed().await.is_ok() && !shared.knows(id) {} };
-        tokio::time::timeout(PATIENCE, known).await.is_ok()
+        if tokio::time::timeout(PATIENCE, known).await.is_ok() {
+            return true;
+        }
+        // The relay of another process may have been faster; ours never heard of it then.
+        matches!(store.keeps(id).await, Ok(false))
     }
 }

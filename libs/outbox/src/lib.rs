@@ -12,7 +12,7 @@ mod relay;
 pub use event::{OutboxEvent, Outcome};
 pub use handle::RelayHandle;
 pub use memory::MemoryOutbox;
-pub use postgres::{PgOutbox, insert_outbox_row};
+pub use postgres::{PgOutbox, commit_with_outbox_row, insert_outbox_row};
 pub use relay::Relay;
 
 use async_trait::async_trait;
@@ -44,4 +44,11 @@ pub trait OutboxStore: Send + Sync + 'static {
     /// # Errors
     /// [`OutboxError`] when the store does not answer; the fact then stays where it is.
     async fn park(&self, id: Uuid, because: &str) -> Result<(), OutboxError>;
+
+    /// Whether the fact is still here, unsent or parked. One that was added and is gone was sent: by this process or by
+    /// another one of the same service.
+    ///
+    /// # Errors
+    /// [`OutboxError`] when the store does not answer.
+    async fn keeps(&self, id: Uuid) -> Result<bool, OutboxError>;
 }

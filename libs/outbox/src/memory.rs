@@ -55,4 +55,9 @@ impl OutboxStore for MemoryOutbox {
         }
         Ok(())
     }
+    async fn keeps(&self, id: Uuid) -> Result<bool, OutboxError> {
+        let facts = self.lock();
+        let mut parked = facts.parked.iter().map(|(event, _)| event);
+        Ok(facts.unsent.iter().any(|event| event.id == id) || parked.any(|event| event.id == id))
+    }
 }

@@ -1,7 +1,7 @@
 //! The outbox of a PostgreSQL store: the table that `causeway.create_outbox()` makes in the service's schema.
 
 use async_trait::async_trait;
-use causeway_database::{Database, DatabaseError, SystemTx};
+use causeway_database::{Database, DatabaseError, SystemTx, WorkspaceTx};
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Json, Text, Uuid as SqlUuid};
@@ -24,16 +24,20 @@ pub async fn insert_outbox_row(
     schema: &'static str,
     event: &OutboxEvent,
 ) -> Result<(), diesel::result::Error> {
-    let document = serde_json::to_value(event)
-        .map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
-    Insert {
-        schema,
-        id: event.id,
-        workspace: event.workspace.0,
-        document,
-    }
-    .execute(tx)
-    .await?;
+    Insert::of(schema, event)?.execute(tx).await?;
+    Ok(())
+}
+
+/// As [`insert_outbox_row`], and commits in the same round trip: see [`WorkspaceTx::last`].
+///
+/// # Errors
+/// As any statement and the commit; the transaction is then lost.
+pub async fn commit_with_outbox_row(
+    tx: &mut WorkspaceTx,
+    schema: &'static str,
+    event: &OutboxEvent,
+) -> Result<(), diesel::result::Error> {
+    tx.last(Insert::of(schema, event)?).await?;
     Ok(())
 }
 
@@ -43,6 +47,19 @@ struct Insert {
     id: Uuid,
     workspace: Uuid,
     document: Value,
+}
+
+impl Insert {
+    fn of(schema: &'static str, event: &OutboxEvent) -> QueryResult<Self> {
+        let document = serde_json::to_value(event)
+            .map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
+        Ok(Self {
+            schema,
+            id: event.id,
+            workspace: event.workspace.0,
+            document,
+        })
+    }
 }
 
 impl QueryId for Insert {
@@ -161,5 +178,16 @@ impl OutboxStore for PgOutbox {
             .await
             .map_err(|error| OutboxError(error.into()))?;
         Ok(())
+    }
+
+    async fn keeps(&self, id: Uuid) -> Result<bool, OutboxError> {
+        let query = format!("SELECT id FROM \"{}\".outbox WHERE id = $1", self.schema);
+        let find = async |tx: &mut SystemTx| -> Result<usize, DatabaseError> {
+            Ok(sql_query(&query).bind::<SqlUuid, _>(id).execute(tx).await?)
+        };
+        let found = self.database.system("outbox.keeps", find).await;
+        found
+            .map(|rows| rows > 0)
+            .map_err(|error| OutboxError(error.into()))
     }
 }

@@ -81,7 +81,7 @@ impl Relay {
     /// A relay from `store` to the audit service behind `channel`, and the handle that its service keeps.
     pub fn new(store: Arc<dyn OutboxStore>, channel: MeshChannel) -> (Self, RelayHandle) {
         let shared = Arc::new(Shared::default());
-        let handle = RelayHandle::of(Arc::clone(&shared));
+        let handle = RelayHandle::of(Arc::clone(&shared), Arc::clone(&store));
         let relay = Self {
             store,
             audit: AuditServiceClient::new(channel),

@@ -2,7 +2,9 @@
 
 use causeway_context::WorkspaceId;
 use causeway_database::{Database, DatabaseError, Schema, WorkspaceTx};
-use causeway_outbox::{OutboxEvent, OutboxStore as _, Outcome, PgOutbox, insert_outbox_row};
+use causeway_outbox::{
+    OutboxEvent, OutboxStore as _, Outcome, PgOutbox, commit_with_outbox_row, insert_outbox_row,
+};
 use causeway_testkit::TestDb;
 use chrono::DateTime;
 use diesel_migrations::embed_migrations;
@@ -81,6 +83,33 @@ async fn a_fact_whose_transaction_fails_never_was() {
     );
     assert!(failed.await.is_err());
     assert_eq!(PgOutbox::new(database, SCHEMA.name).unsent(10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_fact_that_commits_its_transaction_comes_with_what_was_done_before_or_not_at_all() {
+    let Some(test) = TestDb::new(&[&SCHEMA]).await else {
+        return;
+    };
+    let database = test.service().await;
+    let outbox = PgOutbox::new(database.clone(), SCHEMA.name);
+    let workspace = WorkspaceId::generate();
+    let both = async |first: &OutboxEvent, second: &OutboxEvent| {
+        let body = async |tx: &mut WorkspaceTx| -> Result<(), DatabaseError> {
+            insert_outbox_row(tx, SCHEMA.name, first).await?;
+            Ok(commit_with_outbox_row(tx, SCHEMA.name, second).await?)
+        };
+        database.workspace("test", workspace, body).await
+    };
+    let events: Vec<_> = (0..6)
+        .map(|number| event(workspace, &number.to_string()))
+        .collect();
+    // On one connection: the first time the statement is new to it, later it is known.
+    for pair in events.chunks(2) {
+        both(&pair[0], &pair[1]).await.unwrap();
+        let again = event(workspace, "taken back");
+        both(&again, &pair[1]).await.unwrap_err();
+    }
+    assert_eq!(outbox.unsent(10).await.unwrap(), events);
 }
 
 #[tokio::test]

@@ -114,6 +114,24 @@ impl OutboxStore for Forgetful {
     async fn park(&self, id: Uuid, because: &str) -> Result<(), OutboxError> {
         self.0.park(id, because).await
     }
+
+    async fn keeps(&self, id: Uuid) -> Result<bool, OutboxError> {
+        self.0.keeps(id).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fact_that_the_relay_of_another_process_sent_is_delivered() {
+    let (outbox, log) = (MemoryOutbox::default(), FakeLog::default());
+    log.is_away();
+    let relay = Running::start(Arc::new(outbox.clone()), &log);
+    let id = push(&outbox, 0..1);
+    assert!(!relay.handle.delivered(id).await);
+    outbox.mark_sent(&[id]).await.unwrap();
+    assert!(relay.handle.delivered(id).await);
+    let refused = push(&outbox, 1..2);
+    outbox.park(refused, "refused").await.unwrap();
+    assert!(!relay.handle.delivered(refused).await, "set aside is not sent");
 }
 
 #[tokio::test(start_paused = true)]
