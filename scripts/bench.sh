@@ -17,6 +17,15 @@ commit=$(git describe --always --dirty 2>/dev/null || echo unknown)
 release=${CARGO_TARGET_DIR:-target}/release
 "$release/causeway-bench" "$commit"
 
+say "what verifying an access token costs: in process, at the door, and beside a flood of logins"
+"$release/causeway-bench-verify"
+
+say "what a client-credentials grant costs, beside the signing of its token"
+"$release/causeway-bench-grants"
+
+say "what a refresh and a login cost, on a PostgreSQL of its own that keeps what it commits, beside pgbench and argon2id"
+env CAUSEWAY_SERVICES_DURABLE=1 scripts/services.sh run "$release/causeway-bench-refreshes"
+
 say "what row-level security costs, on a PostgreSQL of its own that keeps what it commits"
 env CAUSEWAY_SERVICES_DURABLE=1 scripts/services.sh run "$release/causeway-bench-database"
 

@@ -31,6 +31,8 @@ missing() {
     [[ $1 == test ]] || return 0
     has_python || echo python3 python3-venv
     has_chromium || echo chromium
+    have curl || echo curl
+    have age || echo age
 }
 
 with_apt() {

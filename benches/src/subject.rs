@@ -193,6 +193,7 @@ impl Person {
             sid: self.session.clone(),
             workspace_id: self.workspace.to_string(),
             roles: vec![Role::Owner.as_str().to_owned()],
+            perm: None,
             scope: String::new(),
             mfa: true,
             mfa_required: false,

@@ -54,6 +54,6 @@ fuzz_target!(|data: &[u8]| {
         read(text);
         let _ = ForeignToken::read(text);
         let _ = PublicKey::read_pem(text);
-        let _ = AccessTokenKeys::from_pkcs8_pem(&text.into(), None, None);
+        let _ = AccessTokenKeys::from_private_key(&text.into(), None, None);
     }
 });

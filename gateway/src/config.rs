@@ -1,5 +1,7 @@
 //! What the gateway is told.
 
+mod access;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use http::HeaderValue;
 use ipnet::IpNet;
 
 use crate::door::tasks::TaskRules;
+
+pub use access::AccessConfig;
 
 /// The gateway's part of the settings.
 #[derive(Debug, Clone)]
@@ -33,17 +37,19 @@ pub struct Config {
     pub regions: Option<Regions>,
     /// Whether there is one workspace only (SINGLE_TENANT_MODE).
     pub single_tenant: bool,
+    /// How access tokens are verified.
+    pub access: AccessConfig,
     /// What task routes ask for.
     pub tasks: TaskRules,
     /// From when on an answer is slow.
     pub slow_after: Duration,
     /// The refresh cookie.
     pub cookie: CookieConfig,
-    /// How the refresh token lives in the cookie, in seconds.
-    pub refresh_seconds: i64,
+    /// The cookie of a browser on which somebody signed in before.
+    pub device_cookie: CookieConfig,
 }
 
-/// The attributes of the refresh cookie (B-AUTH-13).
+/// The attributes of a cookie; those of the refresh cookie are set (B-AUTH-13).
 #[derive(Debug, Clone)]
 pub struct CookieConfig {
     /// Its name.
@@ -56,6 +62,8 @@ pub struct CookieConfig {
     pub same_site: &'static str,
     /// Whether it is sent over https only: with an address of https, and always in production.
     pub secure: bool,
+    /// How long it lives, in seconds.
+    pub seconds: i64,
 }
 
 /// The regions of the platform (B-GW-27).
@@ -89,6 +97,7 @@ impl Config {
                 .ok()
             })
             .collect();
+        let cookie = refresh_cookie(settings, &mut problems);
         let config = Self {
             tier,
             max_body_bytes: number(settings, "MAX_BODY_BYTES", 10 << 20),
@@ -104,24 +113,11 @@ impl Config {
             rate_tier: rate_tier(settings, &mut problems),
             regions: regions(settings, &mut problems),
             single_tenant: settings.flag("SINGLE_TENANT_MODE").unwrap_or(false),
+            access: AccessConfig::from_settings(settings, &mut problems),
             tasks: TaskRules::from_settings(settings, &mut problems),
             slow_after: Duration::from_millis(number(settings, "SLOW_API_THRESHOLD_MS", 150)),
-            cookie: CookieConfig {
-                name: settings
-                    .text("AUTH_REFRESH_COOKIE_NAME")
-                    .unwrap_or_else(|| "refresh_token".to_owned()),
-                path: settings
-                    .text("AUTH_REFRESH_COOKIE_PATH")
-                    .unwrap_or_else(|| "/auth".to_owned()),
-                domain: settings.text("AUTH_REFRESH_COOKIE_DOMAIN"),
-                same_site: match settings.text("AUTH_REFRESH_COOKIE_SAMESITE").as_deref() {
-                    Some("strict") => "Strict",
-                    Some("none") => "None",
-                    _ => "Lax",
-                },
-                secure: public_url.starts_with("https://") || tier == Tier::Production,
-            },
-            refresh_seconds: number::<i64>(settings, "AUTH_REFRESH_TOKEN_TTL_DAYS", 30) * 86_400,
+            device_cookie: device_cookie(settings, &cookie, &mut problems),
+            cookie,
         };
         if problems.is_empty() {
             Ok(config)
@@ -133,6 +129,68 @@ impl Config {
     /// Whether the door has to know anything of a tenant.
     pub(crate) fn asks_for_tenants(&self) -> bool {
         self.rate_tier.is_none() || self.regions.is_some()
+    }
+}
+
+/// The refresh cookie (B-AUTH-13).
+fn refresh_cookie(settings: &Settings, problems: &mut Vec<Problem>) -> CookieConfig {
+    const NAME: &str = "AUTH_REFRESH_COOKIE_NAME";
+    let https = settings
+        .text("NEXTAUTH_URL")
+        .is_some_and(|url| url.starts_with("https://"));
+    let cookie = CookieConfig {
+        name: settings.text(NAME).unwrap_or_else(|| "refresh_token".to_owned()),
+        path: settings
+            .text("AUTH_REFRESH_COOKIE_PATH")
+            .unwrap_or_else(|| "/auth".to_owned()),
+        domain: settings.text("AUTH_REFRESH_COOKIE_DOMAIN"),
+        same_site: match settings.text("AUTH_REFRESH_COOKIE_SAMESITE").as_deref() {
+            Some("strict") => "Strict",
+            Some("none") => "None",
+            _ => "Lax",
+        },
+        secure: https || settings.tier() == Tier::Production,
+        seconds: number::<i64>(settings, "AUTH_REFRESH_TOKEN_TTL_DAYS", 30) * 86_400,
+    };
+    keeps_its_promise(NAME, &cookie, problems);
+    cookie
+}
+
+/// The cookie of a known browser goes where the refresh cookie goes.
+fn device_cookie(settings: &Settings, refresh: &CookieConfig, problems: &mut Vec<Problem>) -> CookieConfig {
+    const NAME: &str = "AUTH_DEVICE_COOKIE_NAME";
+    let cookie = CookieConfig {
+        name: settings
+            .text(NAME)
+            .unwrap_or_else(|| "causeway_device".to_owned()),
+        seconds: number::<i64>(settings, "AUTH_DEVICE_COOKIE_TTL_DAYS", 365) * 86_400,
+        ..refresh.clone()
+    };
+    if cookie.name == refresh.name {
+        problems.push(problem(
+            NAME,
+            "must be another name than AUTH_REFRESH_COOKIE_NAME",
+        ));
+    }
+    keeps_its_promise(NAME, &cookie, problems);
+    cookie
+}
+
+/// A name that browsers take for a promise must keep it (REF-07): they drop the cookie otherwise, and nobody stays logged
+/// in.
+fn keeps_its_promise(setting: &str, cookie: &CookieConfig, problems: &mut Vec<Problem>) {
+    let prefixed = |prefix: &str| cookie.name.to_ascii_lowercase().starts_with(prefix);
+    if (prefixed("__host-") || prefixed("__secure-")) && !cookie.secure {
+        problems.push(problem(
+            setting,
+            "has a prefix that needs a public address with https",
+        ));
+    }
+    if prefixed("__host-") && (cookie.path != "/" || cookie.domain.is_some()) {
+        problems.push(problem(
+            setting,
+            "begins with __Host-, which needs the path / and no domain",
+        ));
     }
 }
 

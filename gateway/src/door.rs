@@ -1,5 +1,6 @@
 //! The layers of the door, one file each.
 
+pub(crate) mod access;
 pub(crate) mod authenticate;
 pub(crate) mod authorize;
 pub(crate) mod cors;

@@ -2,17 +2,20 @@
 
 mod bytes;
 mod cookie;
+mod device;
 mod events;
 mod form;
 mod input;
 pub(crate) mod oauth;
+mod oidc;
+pub(crate) mod raw;
 mod subject;
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use causeway_contracts::{Method, Route, to_json};
 use causeway_errors::ApiError;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 use serde_json::Value;
 
@@ -61,17 +64,22 @@ async fn transcode(
     request: Request<Body>,
     origin: Origin,
 ) -> Result<Response, ApiError> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let body = rpc::read(body).await?;
+    oidc::narrow(method, &mut parts);
     let descriptor = rpc::message(method.input)?;
     let spoken = oauth::is_spoken(method);
     let mut json = if spoken && form::is_form(&parts.headers) {
         form::read(&descriptor, &parts, &body)?
+    } else if raw::is_raw(&descriptor, route) {
+        raw::read(&descriptor, route, &parts, &body)?
     } else {
         input::assemble(&descriptor, route, &parameters, &parts, &body)?
     };
     oauth::take(&parts, &mut json)?;
     let by_cookie = cookie::take(&gateway.config, method, &parts, &mut json)?;
+    device::take(&gateway.config, method, &parts, &mut json);
+    let by_step_cookie = oidc::take(&gateway.config, method, &parts, &mut json)?;
     subject::take(&parts, &mut json)?;
     input::take_idempotency_key(&descriptor, &parts.headers, &mut json);
     if bytes::is_body(method) {
@@ -87,13 +95,27 @@ async fn transcode(
     let answer = rpc::unary(&gateway.mesh, method, origin, &message).await?;
     let mut headers = HeaderMap::new();
     let mut json = picked(&answer, route.response_body)?;
+    let onward = oidc::Onward::of(&gateway.config, method, by_step_cookie, &mut json);
     cookie::give(&gateway.config, method, by_cookie, &mut json, &mut headers);
+    device::give(&gateway.config, method, &mut json, &mut headers);
+    if let Some(status) = onward.write(&mut headers) {
+        return Ok((status, headers).into_response());
+    }
     if spoken {
         oauth::trim(&mut json);
         oauth::mark(&mut headers);
     }
+    if let Some(kept) = kept(method) {
+        headers.insert(header::CACHE_CONTROL, kept);
+    }
     let status = StatusCode::from_u16(method.success_status).unwrap_or(StatusCode::OK);
     Ok((status, headers, axum::Json(json)).into_response())
+}
+
+/// For how long anybody may keep the answer. What nobody may keep is marked at the door.
+fn kept(method: &Method) -> Option<HeaderValue> {
+    let seconds = Some(method.cache_seconds).filter(|seconds| *seconds > 0)?;
+    HeaderValue::try_from(format!("public, max-age={seconds}")).ok()
 }
 
 /// The path of a wrong field as the client wrote it: without the field that the body stands for.

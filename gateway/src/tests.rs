@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use causeway_crypto::{AccessTokenKey, ServiceTokenKeys};
+use causeway_crypto::ServiceTokenKeys;
 use causeway_mesh::{Mesh, PeerAddr, ServiceIdentity};
 use causeway_settings::{Owner, Settings, Sources};
 use futures::stream;
@@ -71,10 +71,9 @@ fn door(pairs: &[(&str, &str)]) -> Door {
         }
     });
     mesh.link("auth", BoxCloneSyncService::new(link));
-    let access = AccessTokenKey::new(&secret, None, None);
     let health = tonic::service::Routes::default();
     Door {
-        router: router(config(pairs), mesh, access, health).0,
+        router: router(config(pairs), mesh, health).0,
         far,
         headers,
     }
@@ -247,7 +246,7 @@ async fn the_policy_of_a_page_follows_the_tier() {
     let production = [
         ("NODE_ENV", "production"),
         ("NEXTAUTH_URL", "https://door.example"),
-        ("JWT_SIGNING_SECRET", "7Hn2kq0Zr5Yb8Vw1Lx4Tm9Cs6Df3Gj7P"),
+        ("JWT_SIGNING_ALGORITHM", "EdDSA"),
         ("NEXTAUTH_SECRET", "q8Wn2kq0Zr5Yb8Vw1Lx4Tm9Cs6Df3Gj7"),
         ("INTERNAL_SERVICE_SECRET", "m3Xn2kq0Zr5Yb8Vw1Lx4Tm9Cs6Df3Gj7"),
         ("WORKER_SECRET", "z1Cn2kq0Zr5Yb8Vw1Lx4Tm9Cs6Df3Gj7"),

@@ -5,8 +5,6 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -14,7 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A connection that stays open.
 pub(crate) struct Connection {
     stream: TcpStream,
-    buffer: Vec<u8>,
+    /// The last answer, whole.
+    pub(crate) buffer: Vec<u8>,
 }
 
 impl Connection {
@@ -76,7 +75,7 @@ impl Connection {
 }
 
 /// Where the body begins and how long it is; nothing while the head is not whole.
-fn head_of(bytes: &[u8]) -> Result<Option<(usize, usize)>> {
+pub(crate) fn head_of(bytes: &[u8]) -> Result<Option<(usize, usize)>> {
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
         return Ok(None);
     };
@@ -87,16 +86,4 @@ fn head_of(bytes: &[u8]) -> Result<Option<(usize, usize)>> {
             .then(|| value.trim().parse().ok())?
     });
     Ok(Some((end + 4, length.context("an answer without a length")?)))
-}
-
-/// The request of a grant.
-pub(crate) fn grant(id: &str, secret: &str) -> Vec<u8> {
-    let shown = STANDARD.encode(format!("{id}:{secret}"));
-    let body = "grant_type=client_credentials";
-    format!(
-        "POST /auth/token HTTP/1.1\r\nhost: bench\r\nauthorization: Basic {shown}\r\n\
-         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
 }

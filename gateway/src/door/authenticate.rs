@@ -9,10 +9,10 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::middleware::Next;
 use axum::response::Response;
-use causeway_context::{Caller, UserId, WorkspaceId};
+use causeway_context::{Caller, Held, UserId, WorkspaceId};
 use causeway_contracts::auth::v1::AuthenticateTokenRequest;
 use causeway_contracts::auth::v1::auth_service_client::AuthServiceClient;
-use causeway_contracts::{CallerKind, Method, Role, Rule};
+use causeway_contracts::{CallerKind, Idempotency, Method, PermissionSet, Role, Rule};
 use causeway_crypto::{AccessClaims, fits_jwt, token};
 use causeway_errors::{ApiError, Code};
 use chrono::Utc;
@@ -163,15 +163,21 @@ pub(crate) async fn prove(
             clippy::disallowed_methods,
             reason = "the life of an access token is checked at the door"
         )]
-        let claims = gateway.access.verify(&credential, Utc::now());
-        let claims = claims.map_err(|_| ApiError::unauthenticated())?;
+        let now = Utc::now();
+        let claims = gateway.access.verify(&credential, now).await?;
         if gateway.revoked.includes(&claims, method.after_erasure) {
             revoked::refused();
             return Err(ApiError::unauthenticated());
         }
+        if claims.act.is_some() && changes_who_somebody_is(method) {
+            return Err(ApiError::forbidden(
+                "ACTING_FOR_ANOTHER",
+                "who acts for somebody else does not change that person's credentials",
+            ));
+        }
         return match claims.client_id.as_deref() {
             Some(credential) => machine::prove(gateway, &claims, credential).await,
-            None => of_claims(claims),
+            None => of_claims(&claims),
         };
     }
     let known = [token::PERSONAL_ACCESS_TOKEN, token::API_KEY];
@@ -196,23 +202,50 @@ pub(crate) async fn prove(
     Ok(caller)
 }
 
-fn of_claims(claims: AccessClaims) -> Result<Caller, ApiError> {
+/// Whether an RPC leaves something by which the person comes in later: a token, a factor, a password. Nobody gets that who
+/// only acts in the person's name, or the acting would not end with the provider's token (EXC-04).
+fn changes_who_somebody_is(method: &Method) -> bool {
+    method.owner == "auth" && method.idempotency != Idempotency::NoSideEffects && method.rule != Rule::Public
+}
+
+pub(super) fn of_claims(claims: &AccessClaims) -> Result<Caller, ApiError> {
     let user: UserId = claims.sub.parse().map_err(|_| ApiError::unauthenticated())?;
     let workspace: WorkspaceId = claims
         .workspace_id
         .parse()
         .map_err(|_| ApiError::unauthenticated())?;
-    let roles: Vec<Role> = claims.roles.iter().filter_map(|role| Role::parse(role)).collect();
+    let held = held(claims);
     let scopes: Vec<String> = claims.scope.split_whitespace().map(str::to_owned).collect();
-    let mut caller = Caller::person(CallerKind::User, user, workspace, &roles, &scopes, claims.sid);
+    let mut caller = Caller::member(
+        CallerKind::User,
+        user,
+        workspace,
+        held,
+        &scopes,
+        claims.sid.clone(),
+    );
     (caller.mfa, caller.mfa_required, caller.mfa_enrolled) =
         (claims.mfa, claims.mfa_required, claims.mfa_enrolled);
     Ok(caller)
 }
 
+/// What the roles of a token hold: of built-in ones what they hold in this release, of a custom one what the token says.
+/// A role and a permission that this release does not know grant nothing (RBAC-03).
+fn held(claims: &AccessClaims) -> Held {
+    let built_in = claims.roles.iter().filter_map(|role| Role::parse(role)).max();
+    let custom = claims
+        .perm
+        .as_deref()
+        .map_or(PermissionSet::EMPTY, PermissionSet::decode);
+    Held {
+        roles: claims.roles.clone(),
+        permissions: built_in.map_or(PermissionSet::EMPTY, PermissionSet::of_role) | custom,
+    }
+}
+
 /// `X-Tenant-Id` may name the workspace; it must be the credential's (C-5). With a single tenant everything else is
 /// refused: a name, whoever gives it, and a credential that was made for another workspace.
-fn agree(headers: &HeaderMap, caller: Caller, single_tenant: bool) -> Result<Caller, ApiError> {
+pub(super) fn agree(headers: &HeaderMap, caller: Caller, single_tenant: bool) -> Result<Caller, ApiError> {
     let own = match (single_tenant, caller.is_anonymous()) {
         (true, _) => Some(WorkspaceId::DEFAULT),
         (false, true) => return Ok(caller),
@@ -266,6 +299,77 @@ mod tests {
                 Err("UNAUTHENTICATED".into()),
                 "{bad}"
             );
+        }
+    }
+
+    /// MODE-01: before any mode is looked at, whatever the kinds are.
+    #[test]
+    fn every_pair_of_credentials_is_one_too_many() {
+        let shown = [
+            ("authorization", "Bearer eyJhbGciOiJIUzI1NiJ9.e30.AAAA"),
+            ("authorization", "Bearer cw_pat_x"),
+            ("authorization", "Basic YTpi"),
+            ("x-api-key", "cw_key_x"),
+            ("x-api-key", "the static key"),
+            ("x-api-key", ""),
+        ];
+        for one in shown {
+            for other in shown {
+                let both = credential(&headers(&[one, other])).map_err(|error| error.reason);
+                assert_eq!(both, Err("SEVERAL_CREDENTIALS".into()), "{one:?} {other:?}");
+            }
+        }
+    }
+
+    /// RBAC-03.
+    #[test]
+    fn a_token_grants_what_its_roles_hold_here_and_what_it_says_of_a_custom_one() {
+        let granted = |roles: serde_json::Value, perm: Option<&str>, scope: &str| {
+            let claims = serde_json::json!({
+                "sub": UserId::generate(), "exp": 1, "nbf": 0, "iat": 0, "jti": "j", "sid": "s",
+                "workspace_id": WorkspaceId::generate(), "roles": roles, "perm": perm, "scope": scope, "mfa": false,
+            });
+            of_claims(&serde_json::from_value(claims).unwrap())
+                .unwrap()
+                .permissions
+        };
+        let viewer = PermissionSet::of_role(Role::Viewer);
+        assert_eq!(granted(serde_json::json!(["viewer"]), None, ""), viewer);
+        assert_eq!(
+            granted(serde_json::json!(["superuser"]), None, ""),
+            PermissionSet::EMPTY
+        );
+        let custom = serde_json::json!(["01890a5d-ac96-774b-bcce-b302099a8057"]);
+        assert_eq!(granted(custom.clone(), None, ""), PermissionSet::EMPTY);
+        let held: PermissionSet = ["secrets.read", "secrets.write"].iter().collect();
+        let perm = held.encode();
+        assert_eq!(granted(custom.clone(), Some(&perm), ""), held);
+        assert_eq!(
+            granted(custom.clone(), Some(&perm), "secrets.read keys.rotate"),
+            ["secrets.read"]
+        );
+        assert_eq!(granted(custom, Some("not bits"), ""), PermissionSet::EMPTY);
+    }
+
+    /// EXC-04.
+    #[test]
+    fn who_acts_for_another_leaves_nothing_by_which_to_come_again() {
+        let changes = |path: &str| changes_who_somebody_is(causeway_contracts::method(path).unwrap());
+        for path in [
+            "/causeway.auth.v1.AuthService/CreateToken",
+            "/causeway.auth.v1.ClientService/CreateClient",
+            "/causeway.auth.v1.MfaService/EnrollTotp",
+            "/causeway.auth.v1.MfaService/ConfirmTotp",
+        ] {
+            assert!(changes(path), "{path}");
+        }
+        for path in [
+            "/causeway.auth.v1.AuthService/GetMe",
+            "/causeway.auth.v1.AuthService/ListTokens",
+            "/causeway.auth.v1.AuthService/Logout",
+            "/causeway.scoring.v1.ScoringService/Recommend",
+        ] {
+            assert!(!changes(path), "{path}");
         }
     }
 

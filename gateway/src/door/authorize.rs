@@ -26,3 +26,6 @@ pub(crate) async fn layer(State(_): State<Arc<Gateway>>, request: Request<Body>,
         (Some(_), None) => refuse_request(&request, ApiError::unauthenticated()),
     }
 }
+
+#[cfg(test)]
+mod oracle;

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use causeway_context::Caller;
+use causeway_context::{Caller, TokenId};
 use causeway_contracts::auth::v1::revocation_service_client::RevocationServiceClient as AuthClient;
 use causeway_contracts::common::v1::{ListRevocationsRequest, ListRevocationsResponse};
 use causeway_contracts::tenancy::v1::revocation_service_client::RevocationServiceClient as TenancyClient;
@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use crate::Gateway;
 use crate::door::authenticate::Cache;
+use crate::door::machine::Standings;
 
 /// How often each service is asked.
 const EVERY: Duration = Duration::from_secs(1);
@@ -112,14 +113,10 @@ fn issued_at(claims: &AccessClaims) -> i64 {
 }
 
 /// Everything whose end is the end of a token.
-fn subjects(claims: &AccessClaims) -> [Option<Ended>; 5] {
+fn subjects(claims: &AccessClaims) -> [Option<Ended>; 7] {
     let workspace = claims.workspace_id.parse().ok();
     let user = claims.sub.parse().ok();
-    let client = claims
-        .sub
-        .rsplit('_')
-        .next()
-        .and_then(|id| Uuid::try_parse(id).ok());
+    let credential = claims.client_id.as_deref();
     [
         claims.sid.parse().ok().map(Ended::Session),
         user.map(Ended::User),
@@ -127,8 +124,36 @@ fn subjects(claims: &AccessClaims) -> [Option<Ended>; 5] {
             .zip(user)
             .map(|(workspace, user)| Ended::Member(workspace, user)),
         workspace.map(Ended::Workspace),
-        client.map(Ended::Client),
+        credential.and_then(client_of).map(Ended::Client),
+        credential.and_then(token_of).map(Ended::Token),
+        // A member has one role; built-in ones are no ids.
+        claims
+            .roles
+            .iter()
+            .find_map(|role| Uuid::try_parse(role).ok())
+            .map(Ended::Role),
     ]
+}
+
+/// The client that a machine's credential names.
+fn client_of(credential: &str) -> Option<Uuid> {
+    Uuid::try_parse(credential.strip_prefix("cw_client_")?).ok()
+}
+
+/// The opaque token that a machine's credential names.
+fn token_of(credential: &str) -> Option<TokenId> {
+    Uuid::try_parse(credential.strip_prefix("cw_token_")?)
+        .ok()
+        .map(TokenId)
+}
+
+/// Whether something that ended is what a machine's credential is, or what it stands on.
+fn concerns_machine(credential: &str, caller: Option<&Caller>, ended: &Ended) -> bool {
+    match ended {
+        Ended::Client(client) => client_of(credential) == Some(*client),
+        Ended::Token(token) => token_of(credential) == Some(*token),
+        _ => caller.is_some_and(|caller| concerns(caller, ended)),
+    }
 }
 
 /// Whether something that ended is what a caller of an opaque token stands on.
@@ -140,6 +165,7 @@ fn concerns(caller: &Caller, ended: &Ended) -> bool {
             caller.user() == Some(*user) && caller.workspace == Some(*workspace)
         }
         Ended::Workspace(workspace) => caller.workspace == Some(*workspace),
+        Ended::Role(role) => caller.roles.contains(&role.to_string()),
         Ended::Session(_) | Ended::Client(_) => false,
     }
 }
@@ -169,6 +195,7 @@ struct Source<'a> {
     service: &'static str,
     revoked: &'a Revoked,
     credentials: &'a Cache,
+    machines: &'a Standings,
     place: String,
     asked: Option<Instant>,
     is_stale: bool,
@@ -180,6 +207,7 @@ impl<'a> Source<'a> {
             service,
             revoked: &gateway.revoked,
             credentials: &gateway.credentials,
+            machines: &gateway.machines,
             place: String::new(),
             asked: None,
             is_stale: false,
@@ -222,6 +250,10 @@ impl<'a> Source<'a> {
             if !news.is_empty() {
                 self.credentials
                     .forget(|caller| news.iter().any(|ended| concerns(caller, ended)));
+                self.machines.forget(|credential, caller| {
+                    let mut news = news.iter();
+                    news.any(|ended| concerns_machine(credential, caller, ended))
+                });
             }
             if answer.next.is_empty() {
                 self.place.clone_from(resume);

@@ -118,6 +118,7 @@ fn renamed(uri: &Uri) -> Option<Uri> {
 mod tests {
     use super::*;
 
+    /// RBAC-05.
     #[test]
     fn paths_with_two_readings_are_refused() {
         for path in [

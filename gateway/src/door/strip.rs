@@ -148,6 +148,7 @@ mod tests {
         assert_eq!(of(""), "10.0.0.1");
     }
 
+    /// SVC-01: duplicates and `-bin` too. A name has no case any more here: HTTP/1.1's is lowered when it is read.
     #[test]
     fn identity_headers_are_gone_in_every_spelling() {
         let mut headers = HeaderMap::new();
@@ -156,6 +157,9 @@ mod tests {
             "x-workspace-id",
             "x-causeway-caller-bin",
             "x-user-id",
+            "x-user-id-bin",
+            "x-internal-service-secret",
+            "x-internal-anything",
             "x-forwarded-for",
         ] {
             headers.append(name, HeaderValue::from_static("a"));

@@ -183,7 +183,7 @@ fn keyed(credential: &str) -> Caller {
         kind: CallerKind::Client,
         id: credential.to_owned(),
         workspace: Some(WorkspaceId::DEFAULT),
-        permissions: tasks.map(|permission| (*permission).to_owned()).collect(),
+        permissions: tasks.collect(),
         credential_id: credential.to_owned(),
         ..Caller::anonymous()
     }
@@ -224,6 +224,7 @@ mod tests {
         KINDS.into_iter().map(letter).collect()
     }
 
+    /// MODE-01, B-AUTH-7, C-8: what a mode does not take is refused, and nothing is tried as another kind.
     #[test]
     fn every_kind_of_credential_in_every_mode() {
         use AuthMode::{ApiKey, Auth, Hybrid};
@@ -266,6 +267,7 @@ mod tests {
         }
     }
 
+    /// B-AUTH-9, B-GW-24: compared whole, in a time that tells nothing of the common part.
     #[test]
     fn the_key_of_internal_jobs_is_no_key_of_tasks() {
         let rules = rules(AuthMode::ApiKey, true, true);

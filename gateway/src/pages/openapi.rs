@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::schema::{Schemas, comment_of_field};
 use crate::refusal::OPENAI_PATHS;
-use crate::rest::oauth;
+use crate::rest::{oauth, raw};
 
 /// The whole document.
 pub(super) fn document() -> Value {
@@ -91,8 +91,12 @@ fn operation(schemas: &mut Schemas, method: &Method, route: &Route) -> Option<Va
                 continue;
             }
             let schema = schemas.field(&field);
+            let (name, place) = match raw::header_of(&field) {
+                Some(header) => (header, "header"),
+                None => (field.name().to_owned(), "query"),
+            };
             parameters.push(json!({
-                "name": field.name(), "in": "query", "required": false, "schema": schema,
+                "name": name, "in": place, "required": place == "header", "schema": schema,
                 "description": comment_of_field(&field),
             }));
         }
@@ -133,6 +137,10 @@ fn body(schemas: &mut Schemas, input: &MessageDescriptor, route: &Route, in_path
     match route.body {
         "" => None,
         "*" => Some(schemas.object(input, in_path)),
+        // As it is: what stands in it is said by the field's comment.
+        field if raw::is_raw(input, route) => {
+            Some(json!({"description": comment_of_field(&input.get_field_by_name(field)?)}))
+        }
         field => Some(schemas.field(&input.get_field_by_name(field)?)),
     }
 }

@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use causeway_contracts::{Method, google::api::HttpBody};
-use causeway_errors::ApiError;
+use causeway_errors::{ApiError, Code};
 use causeway_mesh::Mesh;
 use futures::{Stream, StreamExt as _};
 use http::request::Parts;
@@ -62,14 +62,24 @@ pub(super) async fn answer(
         request_id: origin.request_id.clone(),
         remote: origin.remote.clone(),
     };
-    let answers = rpc::call(mesh, method, origin, &message(descriptor, &json)?).await?;
-    if first == 0 || is_the_same(parts, answers.headers()) {
-        return stream(answers, first).await;
-    }
+    let refused = match rpc::call(mesh, method, origin, &message(descriptor, &json)?).await {
+        Ok(answers) if first == 0 || is_the_same(parts, answers.headers()) => {
+            return stream(answers, first).await;
+        }
+        Ok(_) => None,
+        // The range may be one of other bytes, of which there are more.
+        Err(error) if error.code == Code::OutOfRange && parts.headers.contains_key(header::IF_RANGE) => {
+            Some(error)
+        }
+        Err(error) => return Err(error),
+    };
     // The client has the beginning of other bytes: it gets all of these.
     json.remove("offset");
     let answers = rpc::call(mesh, method, again, &message(descriptor, &json)?).await?;
-    stream(answers, 0).await
+    match refused {
+        Some(error) if is_the_same(parts, answers.headers()) => Err(error),
+        Some(_) | None => stream(answers, 0).await,
+    }
 }
 
 fn message(descriptor: &MessageDescriptor, json: &Map<String, Value>) -> Result<DynamicMessage, ApiError> {

@@ -6,8 +6,10 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Map, Value};
 
+use super::oidc::FINISH;
 use super::subject::EXCHANGE;
 use crate::Config;
+use crate::config::CookieConfig;
 
 const FIELD: &str = "refresh_token";
 const LOGIN: &str = "/causeway.auth.v1.AuthService/Login";
@@ -51,16 +53,21 @@ pub(super) fn give(
     headers: &mut HeaderMap,
 ) {
     leave_out_what_is_not_there(method, json);
-    let moves = [LOGIN, VERIFY, EXCHANGE].contains(&method.path) || (method.path == REFRESH && by_cookie);
+    let moves =
+        [LOGIN, VERIFY, EXCHANGE, FINISH].contains(&method.path) || (method.path == REFRESH && by_cookie);
     let set = if method.path == LOGOUT {
-        by_cookie.then(|| write(config, "", 0))
+        let ended = CookieConfig {
+            seconds: 0,
+            ..config.cookie.clone()
+        };
+        by_cookie.then(|| write(&ended, ""))
     } else if moves {
         let token = json.as_object_mut().and_then(|fields| fields.remove(FIELD));
         token
             .as_ref()
             .and_then(Value::as_str)
             .filter(|token| !token.is_empty())
-            .map(|token| write(config, token, config.refresh_seconds))
+            .map(|token| write(&config.cookie, token))
     } else {
         None
     };
@@ -72,7 +79,7 @@ pub(super) fn give(
 
 /// A login that asks for a second factor has no session yet (contract §2): its answer says nothing of one.
 fn leave_out_what_is_not_there(method: &Method, json: &mut Value) {
-    if method.path != LOGIN {
+    if method.path != LOGIN && method.path != FINISH {
         return;
     }
     if let Some(fields) = json.as_object_mut()
@@ -82,17 +89,16 @@ fn leave_out_what_is_not_there(method: &Method, json: &mut Value) {
     }
 }
 
-fn write(config: &Config, token: &str, seconds: i64) -> String {
-    let cookie = &config.cookie;
+pub(super) fn write(cookie: &CookieConfig, token: &str) -> String {
     let domain = cookie
         .domain
         .as_ref()
         .map(|domain| format!("; Domain={domain}"))
         .unwrap_or_default();
-    let secure = if config.cookie.secure { "; Secure" } else { "" };
+    let secure = if cookie.secure { "; Secure" } else { "" };
     format!(
-        "{}={token}; Path={}; Max-Age={seconds}; HttpOnly; SameSite={}{domain}{secure}",
-        cookie.name, cookie.path, cookie.same_site
+        "{}={token}; Path={}; Max-Age={}; HttpOnly; SameSite={}{domain}{secure}",
+        cookie.name, cookie.path, cookie.seconds, cookie.same_site
     )
 }
 
@@ -113,13 +119,13 @@ pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Result<Option<String>, 
         _ => Err(ApiError::new(
             Code::InvalidArgument,
             "SEVERAL_CREDENTIALS",
-            "the refresh cookie is given twice",
+            "the cookie is given twice",
         )),
     }
 }
 
 /// Whether the page that sent the request may use the cookie: one of ours, or none at all (not a browser).
-fn same_site(config: &Config, parts: &Parts) -> bool {
+pub(super) fn same_site(config: &Config, parts: &Parts) -> bool {
     let headers = &parts.headers;
     let site = headers.get("sec-fetch-site");
     if site.is_some_and(|site| site == "same-origin") {
@@ -141,7 +147,7 @@ fn same_site(config: &Config, parts: &Parts) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use causeway_contracts::method;
     use causeway_settings::{Owner, Settings, Sources};
     use http::Request;
@@ -149,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    fn config(pairs: &[(&str, &str)]) -> Config {
+    pub(in crate::rest) fn config(pairs: &[(&str, &str)]) -> Config {
         let pairs = pairs.iter().copied().chain([("NODE_ENV", "development")]);
         let settings = Settings::resolve(&Sources::from_pairs(pairs), &[Owner::Gateway]).unwrap();
         Config::from_settings(&settings).unwrap()
@@ -212,10 +218,10 @@ mod tests {
 
     #[test]
     fn a_cookie_is_sent_over_https_only_where_the_public_side_is() {
-        let plain = write(&config(&[]), "t", 60);
+        let plain = write(&config(&[]).cookie, "t");
         assert_eq!(
             plain,
-            "refresh_token=t; Path=/auth; Max-Age=60; HttpOnly; SameSite=Lax"
+            "refresh_token=t; Path=/auth; Max-Age=2592000; HttpOnly; SameSite=Lax"
         );
         let settings = [
             ("NEXTAUTH_URL", "https://door.example"),
@@ -223,8 +229,41 @@ mod tests {
             ("AUTH_REFRESH_COOKIE_DOMAIN", "door.example"),
         ];
         assert_eq!(
-            write(&config(&settings), "t", 60),
-            "refresh_token=t; Path=/auth; Max-Age=60; HttpOnly; SameSite=None; Domain=door.example; Secure"
+            write(&config(&settings).cookie, "t"),
+            "refresh_token=t; Path=/auth; Max-Age=2592000; HttpOnly; SameSite=None; Domain=door.example; Secure"
+        );
+    }
+
+    #[test]
+    fn a_name_that_promises_something_to_browsers_keeps_it_ref_07() {
+        let problems = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter().copied().chain([("NODE_ENV", "development")]);
+            let settings = Settings::resolve(&Sources::from_pairs(pairs), &[Owner::Gateway]).unwrap();
+            let problems = Config::from_settings(&settings).err().unwrap_or_default();
+            let names = problems.into_iter().map(|problem| problem.setting);
+            names.collect::<Vec<_>>()
+        };
+        let (name, https) = (
+            "AUTH_REFRESH_COOKIE_NAME",
+            ("NEXTAUTH_URL", "https://door.example"),
+        );
+        let host = [(name, "__Host-rt"), https, ("AUTH_REFRESH_COOKIE_PATH", "/")];
+        assert_eq!(problems(&host), Vec::<String>::new());
+        let cookie = write(&config(&host).cookie, "t");
+        assert_eq!(
+            cookie,
+            "__Host-rt=t; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax; Secure"
+        );
+        assert_eq!(problems(&host[..2]), [name], "another path");
+        let domain = ("AUTH_REFRESH_COOKIE_DOMAIN", "door.example");
+        assert_eq!(problems(&[host[0], host[1], host[2], domain]), [name]);
+        assert_eq!(problems(&[(name, "__Secure-rt")]), [name], "no https");
+        assert_eq!(problems(&[(name, "__Secure-rt"), https]), Vec::<String>::new());
+        let device = "AUTH_DEVICE_COOKIE_NAME";
+        assert_eq!(
+            problems(&[(device, "refresh_token")]),
+            [device],
+            "two cookies of one name"
         );
     }
 

@@ -1,6 +1,6 @@
 //! Who is calling.
 
-use causeway_contracts::{CallerKind, Idempotency, Method, Role, Rule, common, permissions_of};
+use causeway_contracts::{CallerKind, Idempotency, Method, PermissionSet, Role, Rule, common};
 use causeway_errors::ApiError;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,8 @@ pub struct Caller {
     /// The workspace of the call.
     pub workspace: Option<WorkspaceId>,
     /// What the caller may do there.
-    pub permissions: Vec<String>,
+    #[serde(with = "permissions")]
+    pub permissions: PermissionSet,
     /// From which roles that comes.
     pub roles: Vec<String>,
     /// The session, token or client credential that was presented.
@@ -56,10 +57,59 @@ mod kind {
     }
 }
 
+/// Permissions as the bits of their ids: the caller goes with every call between services. Names are read too, from
+/// whoever wrote them out.
+mod permissions {
+    use std::fmt;
+
+    use causeway_contracts::PermissionSet;
+    use serde::de::{Deserializer, SeqAccess, Visitor};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(set: &PermissionSet, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&set.encode())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PermissionSet, D::Error> {
+        deserializer.deserialize_any(Either)
+    }
+
+    struct Either;
+
+    impl<'de> Visitor<'de> for Either {
+        type Value = PermissionSet;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("permissions")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<PermissionSet, E> {
+            Ok(PermissionSet::decode(text))
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<PermissionSet, A::Error> {
+            let mut set = PermissionSet::EMPTY;
+            while let Some(name) = names.next_element::<String>()? {
+                set = set | [name].into_iter().collect();
+            }
+            Ok(set)
+        }
+    }
+}
+
 /// A message that does not describe a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a caller")]
 pub struct CallerError;
+
+/// What a person is in a workspace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Held {
+    /// The roles: words of built-in ones, ids of custom ones.
+    pub roles: Vec<String>,
+    /// What they hold together.
+    pub permissions: PermissionSet,
+}
 
 impl Caller {
     /// Nobody known: what a public RPC sees.
@@ -68,7 +118,7 @@ impl Caller {
             kind: CallerKind::User,
             id: String::new(),
             workspace: None,
-            permissions: Vec::new(),
+            permissions: PermissionSet::EMPTY,
             roles: Vec::new(),
             credential_id: String::new(),
             mfa: false,
@@ -86,7 +136,7 @@ impl Caller {
         }
     }
 
-    /// A person in a workspace, holding what the roles hold; narrowed to `scopes` when there are any.
+    /// A person in a workspace, holding what the built-in roles hold; narrowed to `scopes` when there are any.
     pub fn person(
         kind: CallerKind,
         user: UserId,
@@ -95,22 +145,39 @@ impl Caller {
         scopes: &[String],
         credential_id: String,
     ) -> Self {
-        let held = roles.iter().max().map_or(&[][..], |role| permissions_of(*role));
+        let held = Held {
+            permissions: roles
+                .iter()
+                .max()
+                .map_or(PermissionSet::EMPTY, |role| PermissionSet::of_role(*role)),
+            roles: roles.iter().map(|role| role.as_str().to_owned()).collect(),
+        };
+        Self::member(kind, user, workspace, held, scopes, credential_id)
+    }
+
+    /// A person in a workspace, whatever the roles are; narrowed to `scopes` when there are any.
+    pub fn member(
+        kind: CallerKind,
+        user: UserId,
+        workspace: WorkspaceId,
+        held: Held,
+        scopes: &[String],
+        credential_id: String,
+    ) -> Self {
         Self {
             kind,
             id: user.to_string(),
             workspace: Some(workspace),
-            permissions: held
-                .iter()
-                .filter(|permission| scopes.is_empty() || scopes.iter().any(|scope| scope == *permission))
-                .map(|permission| (*permission).to_owned())
-                .collect(),
-            roles: roles.iter().map(|role| role.as_str().to_owned()).collect(),
+            permissions: held.permissions.narrowed(scopes),
+            roles: held.roles,
             credential_id,
-            mfa: false,
-            mfa_required: false,
-            mfa_enrolled: false,
+            ..Self::anonymous()
         }
+    }
+
+    /// Whether the caller holds that permission.
+    pub fn holds(&self, permission: &str) -> bool {
+        self.permissions.contains(permission)
     }
 
     /// Whether nobody is known.
@@ -145,7 +212,7 @@ impl Caller {
         }
         match method.rule {
             Rule::Public | Rule::Authenticated | Rule::Internal => {}
-            Rule::Permission { name, .. } if self.permissions.iter().any(|held| held == name) => {}
+            Rule::Permission { id, .. } if self.permissions.holds(id) => {}
             Rule::Permission { name, .. } => {
                 return Err(ApiError::forbidden(
                     "PERMISSION_DENIED",
@@ -182,7 +249,7 @@ impl From<&Caller> for common::v1::Caller {
                 .workspace
                 .map(|workspace| workspace.to_string())
                 .unwrap_or_default(),
-            permissions: caller.permissions.clone(),
+            permissions: caller.permissions.names(),
             roles: caller.roles.clone(),
             credential_id: caller.credential_id.clone(),
             mfa: caller.mfa,
@@ -204,7 +271,7 @@ impl TryFrom<common::v1::Caller> for Caller {
             kind: CallerKind::parse(&message.kind).ok_or(CallerError)?,
             id: message.id,
             workspace,
-            permissions: message.permissions,
+            permissions: message.permissions.into_iter().collect(),
             roles: message.roles,
             credential_id: message.credential_id,
             mfa: message.mfa,
@@ -307,6 +374,21 @@ mod tests {
             "made.up".to_owned(),
         ];
         assert_eq!(person(Role::Viewer, &scopes).permissions, ["secrets.read"]);
+    }
+
+    #[test]
+    fn permissions_are_read_as_bits_and_as_names_and_unknown_ones_grant_nothing() {
+        let read = |permissions: serde_json::Value| {
+            let mut json = serde_json::to_value(Caller::anonymous()).expect("JSON");
+            json["permissions"] = permissions;
+            serde_json::from_value::<Caller>(json).map(|caller| caller.permissions)
+        };
+        let one: PermissionSet = ["secrets.read"].into_iter().collect();
+        assert_eq!(read(one.encode().into()).expect("bits"), one);
+        let names = read(serde_json::json!(["secrets.read", "made.up"]));
+        assert_eq!(names.expect("names"), one, "RBAC-03");
+        assert_eq!(read("~".into()).expect("a text"), PermissionSet::EMPTY);
+        assert!(read(serde_json::json!(7)).is_err());
     }
 
     #[test]

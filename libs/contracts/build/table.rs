@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, ReflectMessage as _, Value};
 
+use crate::catalogue::{self, Entry};
+
 /// The encoded descriptors of every contract below `root`, with comments and custom options.
 pub(crate) fn compile(root: &Path) -> Vec<u8> {
     let mut files = Vec::new();
@@ -32,7 +34,7 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
 }
 
 /// The text of the table, or every mistake of the contracts, each with the name of its RPC.
-pub(crate) fn method_table(pool: &DescriptorPool) -> Result<String, Vec<String>> {
+pub(crate) fn method_table(pool: &DescriptorPool, entries: &[Entry]) -> Result<String, Vec<String>> {
     let mut mistakes = Vec::new();
     let mut permissions = BTreeSet::new();
     let mut rows = String::new();
@@ -41,9 +43,10 @@ pub(crate) fn method_table(pool: &DescriptorPool) -> Result<String, Vec<String>>
         .filter(|service| service.full_name().starts_with("causeway."))
     {
         for method in service.methods() {
-            write_row(&method, &mut rows, &mut permissions, &mut mistakes);
+            write_row(&method, entries, &mut rows, &mut permissions, &mut mistakes);
         }
     }
+    mistakes.extend(catalogue::compare(entries, &permissions));
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
@@ -62,6 +65,7 @@ pub(crate) fn method_table(pool: &DescriptorPool) -> Result<String, Vec<String>>
 
 fn write_row(
     method: &MethodDescriptor,
+    entries: &[Entry],
     rows: &mut String,
     permissions: &mut BTreeSet<String>,
     mistakes: &mut Vec<String>,
@@ -156,7 +160,8 @@ fn write_row(
     } else {
         let role = ["Viewer", "Viewer", "Editor", "Admin", "Owner"]
             [usize::try_from(number(&access, "role")).unwrap_or(0).min(4)];
-        format!("Rule::Permission {{ name: {permission:?}, role: Role::{role} }}")
+        let id = catalogue::id_of(entries, &permission).unwrap_or_default();
+        format!("Rule::Permission {{ id: {id}, name: {permission:?}, role: Role::{role} }}")
     };
     let surface = extension(&options, "causeway.common.v1.surface").map_or_else(
         || "None".to_owned(),
@@ -177,6 +182,9 @@ fn write_row(
     let status = plain(&options, "causeway.common.v1.success_status")
         .and_then(|value| value.as_i32())
         .unwrap_or(200);
+    let cache_seconds = plain(&options, "causeway.common.v1.cache_seconds")
+        .and_then(|value| value.as_u32())
+        .unwrap_or(0);
     let service = method.parent_service();
     let package = service
         .package_name()
@@ -188,7 +196,7 @@ fn write_row(
         rows,
         "    Method {{ service: {:?}, name: {:?}, path: {:?}, owner: {package:?}, rule: {rule}, callers: &[{}], mfa: {}, \
          without_mfa: {}, audited: {}, idempotency: Idempotency::{}, server_streaming: {}, input: {:?}, output: {:?}, routes: &[{}], \
-         surface: {surface}, dialect: {own_dialect}, recognized: {}, after_erasure: {}, success_status: {status}, comment: {comment:?} }},",
+         surface: {surface}, dialect: {own_dialect}, recognized: {}, after_erasure: {}, success_status: {status}, cache_seconds: {cache_seconds}, comment: {comment:?} }},",
         service.full_name(),
         method.name(),
         format!("/{}/{}", service.full_name(), method.name()),

@@ -3,6 +3,7 @@
 
 mod json;
 mod methods;
+mod permissions;
 mod structs;
 
 pub use json::{JsonError, from_json, to_json};
@@ -10,6 +11,7 @@ pub use methods::{
     CallerKind, Dialect, Idempotency, METHODS, Method, PERMISSIONS, Role, Route, Rule, Surface, method,
     permissions_of,
 };
+pub use permissions::{CATALOGUE, Permission, PermissionSet};
 pub use structs::{from_struct, to_struct};
 
 use std::sync::LazyLock;

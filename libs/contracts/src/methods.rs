@@ -46,6 +46,8 @@ pub struct Method {
     pub after_erasure: bool,
     /// The HTTP status of success.
     pub success_status: u16,
+    /// For how many seconds anybody may keep the answer over REST; 0 keeps none.
+    pub cache_seconds: u32,
     /// The comment in the proto file.
     pub comment: &'static str,
 }
@@ -61,7 +63,9 @@ pub enum Rule {
     Internal,
     /// The caller must hold `name`, which the built-in `role` and those above it do.
     Permission {
-        /// The permission.
+        /// The id of the permission.
+        id: u16,
+        /// Its name.
         name: &'static str,
         /// The lowest built-in role that holds it.
         role: Role,
@@ -194,7 +198,7 @@ fn held_by(role: Role) -> Vec<&'static str> {
         .copied()
         .filter(|permission| {
             METHODS.iter().any(|method| {
-                matches!(method.rule, Rule::Permission { name, role: lowest } if name == *permission && lowest <= role)
+                matches!(method.rule, Rule::Permission { name, role: lowest, .. } if name == *permission && lowest <= role)
             })
         })
         .collect()
@@ -216,13 +220,14 @@ mod tests {
     #[test]
     fn one_permission_has_one_lowest_role() {
         for method in METHODS {
-            let Rule::Permission { name, role } = method.rule else {
+            let Rule::Permission { name, role, .. } = method.rule else {
                 continue;
             };
             for other in METHODS {
                 if let Rule::Permission {
                     name: same,
                     role: lowest,
+                    ..
                 } = other.rule
                     && same == name
                 {

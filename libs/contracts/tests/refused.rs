@@ -1,5 +1,7 @@
 //! Contracts that do not say everything do not build, and the complaint names the RPC.
 
+#[path = "../build/catalogue.rs"]
+mod catalogue;
 #[path = "../build/table.rs"]
 mod table;
 
@@ -20,6 +22,15 @@ const WHOLE: &str = r#"
 
 /// The complaints about a service with that RPC.
 fn complaints(rpc: &str) -> Vec<String> {
+    complaints_with("1\tthings.write\tWrites things.", rpc)
+}
+
+/// The same beside another permission catalogue.
+fn complaints_with(permissions: &str, rpc: &str) -> Vec<String> {
+    let entries = match catalogue::parse(permissions) {
+        Ok(entries) => entries,
+        Err(mistakes) => return mistakes,
+    };
     let folder = tempfile::tempdir().expect("a folder");
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
     for file in [
@@ -41,7 +52,12 @@ fn complaints(rpc: &str) -> Vec<String> {
     fs::write(things.join("things.proto"), text).expect("a file");
     let bytes = table::compile(folder.path());
     let pool = DescriptorPool::decode(bytes.as_slice()).expect("descriptors");
-    table::method_table(&pool).err().unwrap_or_default()
+    let text = table::method_table(&pool, &entries);
+    if text.is_ok() {
+        let catalogue = catalogue::table(&entries);
+        assert!(catalogue.contains("things.write"), "{catalogue}");
+    }
+    text.err().unwrap_or_default()
 }
 
 #[test]
@@ -89,5 +105,55 @@ fn an_rpc_is_guarded_in_one_way_only() {
             .any(|said| said.contains("exactly one of")),
         "{:?}",
         complaints(&both)
+    );
+}
+
+#[test]
+fn a_permission_has_one_id_for_ever() {
+    let unknown = complaints_with("1\tthings.read\tReads things.", WHOLE);
+    assert_eq!(unknown.len(), 2, "{unknown:?}");
+    assert!(
+        unknown[0].contains("things.write has no line") && unknown[1].contains("no RPC asks for things.read")
+    );
+    let whole = "2\tthings.write\tWrites things.";
+    for (catalogue, complaint) in [
+        (
+            format!("1\tthings.write\tremoved\n{whole}"),
+            "things.write has two ids",
+        ),
+        (
+            format!("2\tthings.read\tremoved\n{whole}"),
+            "the id 2 of things.write does not follow",
+        ),
+        (
+            format!("3\tthings.read\tremoved\n{whole}"),
+            "the id 2 of things.write does not follow",
+        ),
+        (format!("0\tthings.read\tremoved\n{whole}"), "\"0\" is not an id"),
+        (
+            format!("65536\tthings.read\tremoved\n{whole}"),
+            "\"65536\" is not an id",
+        ),
+        (
+            format!("{whole}\n3\tthings.read"),
+            "is not id, name and description",
+        ),
+    ] {
+        let said = complaints_with(&catalogue, WHOLE);
+        assert!(
+            said.iter().any(|said| said.contains(complaint)),
+            "{catalogue:?}: {said:?}"
+        );
+    }
+    let removed = complaints_with(&format!("1\tthings.read\tremoved\n{whole}"), WHOLE);
+    assert_eq!(
+        removed,
+        Vec::<String>::new(),
+        "a removed one stays and needs no RPC (RBAC-03)"
+    );
+    let asked_again = complaints_with("1\tthings.write\tremoved", WHOLE);
+    assert!(
+        asked_again[0].contains("things.write has no line"),
+        "{asked_again:?}"
     );
 }

@@ -156,6 +156,7 @@ fn access_claims() -> AccessClaims {
         sid: ID.to_owned(),
         workspace_id: ID.to_owned(),
         roles: vec!["owner".to_owned()],
+        perm: None,
         scope: "audit.read scoring.read scoring.write tenancy.read".to_owned(),
         mfa: true,
         mfa_required: false,

@@ -28,6 +28,7 @@ fn access_claims() -> AccessClaims {
         sid: ID.to_owned(),
         workspace_id: ID.to_owned(),
         roles: vec!["owner".to_owned()],
+        perm: None,
         scope: String::new(),
         mfa: true,
         mfa_required: false,

@@ -12,6 +12,10 @@ pub(crate) enum Purpose {
     Refresh,
     /// The MAC of `mfa+jwt`.
     Mfa,
+    /// The MAC of `sign-in+jwt`.
+    SignIn,
+    /// The MAC whose values are the secrets of a sign-in at a provider.
+    SignInSecrets,
 }
 
 impl Purpose {
@@ -20,6 +24,8 @@ impl Purpose {
             Self::Service => b"causeway service token v1",
             Self::Refresh => b"causeway refresh token v1",
             Self::Mfa => b"causeway mfa token v1",
+            Self::SignIn => b"causeway sign-in token v1",
+            Self::SignInSecrets => b"causeway sign-in secrets v1",
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Our kinds of JWT: access tokens (`at+jwt`), service tokens (`svc+jwt`) and those between the two steps of a login
-//! (`mfa+jwt`), and the strict reading of each; and the same strictness for tokens that others signed.
+//! (`mfa+jwt`) or before a sign-in elsewhere (`sign-in+jwt`), and the strict reading of each; and the same strictness for tokens that others signed.
 
 mod access;
 mod claims;
@@ -8,18 +8,21 @@ mod foreign;
 mod key;
 mod mfa;
 mod pem;
+mod private;
 mod public;
 mod service;
+mod sign_in;
 mod unique;
 
 pub use access::{AccessTokenKey, AccessTokenKeys};
 pub use claims::{AccessClaims, Actor};
-pub use compact::{fits_jwt, fits_kid};
-pub use foreign::{ForeignToken, RsaKey, RsaKeyError, Validity};
+pub use compact::{fits_jwt, fits_kid, named_key};
+pub use foreign::{ForeignAlgorithm, ForeignKey, ForeignToken, RsaKey, RsaKeyError, Validity, half_hash};
 pub use key::{KeyTextError, SigningAlgorithm};
 pub use mfa::{MfaClaims, MfaTokenKey};
 pub use public::{Jwk, JwkSet, PublicKey};
 pub use service::{ServiceClaims, ServiceTokenKeys};
+pub use sign_in::{SignInClaims, SignInKey, SignInSecrets};
 
 use chrono::{DateTime, Utc};
 
@@ -89,7 +92,8 @@ struct Span {
 impl Span {
     /// Whether the token may exist at all: it lives, and not longer than it may.
     fn check_length(self, longest: i64) -> Result<(), Reason> {
-        let length = self.until.checked_sub(self.issued).filter(|_| self.issued >= 0);
+        let counted = self.issued >= 0 && self.from >= 0;
+        let length = self.until.checked_sub(self.issued).filter(|_| counted);
         match length {
             Some(length) if length > 0 && length <= longest => Ok(()),
             Some(_) | None => Err(Reason::Lifetime),

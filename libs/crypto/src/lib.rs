@@ -10,12 +10,15 @@ pub use local::{LocalKeys, LocalRing};
 
 mod derive;
 mod jwt;
+mod p256;
 mod pepper;
 pub mod token;
 
 pub use jwt::{
-    AccessClaims, AccessTokenKey, AccessTokenKeys, Actor, ForeignToken, Jwk, JwkSet, KeyTextError, MfaClaims,
-    MfaTokenKey, PublicKey, RsaKey, RsaKeyError, ServiceClaims, ServiceTokenKeys, SigningAlgorithm,
-    TokenError, Validity, fits_jwt, fits_kid,
+    AccessClaims, AccessTokenKey, AccessTokenKeys, Actor, ForeignAlgorithm, ForeignKey, ForeignToken, Jwk,
+    JwkSet, KeyTextError, MfaClaims, MfaTokenKey, PublicKey, RsaKey, RsaKeyError, ServiceClaims,
+    ServiceTokenKeys, SignInClaims, SignInKey, SignInSecrets, SigningAlgorithm, TokenError, Validity,
+    fits_jwt, fits_kid, half_hash, named_key,
 };
+pub use p256::{P256Key, P256KeyError};
 pub use pepper::{Peppers, Scheme, SchemeError, StoredForms, StoredSecret, same_text};

@@ -217,3 +217,42 @@ async fn a_host_of_a_tenant_must_be_public_by_name_and_by_address() {
     let plain = egress.send(request("http://1.1.1.1"), SECOND).await;
     assert!(matches!(plain, Err(EgressError::NotPublic)), "{plain:?}");
 }
+
+/// What the system's resolver takes for an address of this machine, though the text is not written as one; and other
+/// spellings by which a host of a tenant would lead inside.
+#[tokio::test]
+async fn no_spelling_of_an_address_inside_is_dialled() {
+    let egress = Egress::new(EgressOptions {
+        connect_timeout: SECOND,
+        reach: Reach::Public,
+        ..EgressOptions::default()
+    });
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for host in [
+        "2130706433",
+        "0x7f000001",
+        "0x7f.1",
+        "017700000001",
+        "127.1",
+        "0",
+        "0.0.0.0",
+        "127.0.0.1.",
+        "localhost.",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[::127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "1.1.1.1@127.0.0.1",
+    ] {
+        let answer = egress
+            .send(request(format!("https://{host}:{port}/")), SECOND)
+            .await;
+        let refused = matches!(answer, Err(EgressError::NotPublic | EgressError::Connect(_)));
+        assert!(refused, "{host}: {answer:?}");
+    }
+    let dialled = listener.accept();
+    assert!(dialled.is_err(), "{dialled:?}");
+}

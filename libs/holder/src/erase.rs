@@ -3,12 +3,20 @@
 use causeway_database::Finding;
 use chrono::{DateTime, Utc};
 use diesel::result::Error as DieselError;
-use diesel::sql_types::{Array, BigInt, Json, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Json, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension as _, QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 use uuid::Uuid;
 
-use crate::{ErasedRows, Holding, RowOwner, Rows, TenantTable, Tombstone};
+use crate::{Buried, ErasedRows, Holding, RowOwner, Rows, TenantTable, Tombstone};
+
+/// The schema applied another tombstone with this number: the ledger that wrote the one at hand was restored from a
+/// backup older than the schema. Nothing may be taken for erased by it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "tombstone {0} was applied here for another workspace or person: the ledger is older than the schema {1}"
+)]
+struct AnotherTombstone(i64, &'static str);
 
 /// What a schema did with a tombstone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +29,10 @@ pub struct Applied {
 
 #[derive(QueryableByName)]
 struct AppliedRow {
+    #[diesel(sql_type = SqlUuid)]
+    workspace: Uuid,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    subject: Option<Uuid>,
     #[diesel(sql_type = Json)]
     erased: serde_json::Value,
     #[diesel(sql_type = Array<SqlUuid>)]
@@ -31,7 +43,7 @@ struct AppliedRow {
 /// under way, and makes those to come wait for this transaction.
 ///
 /// # Errors
-/// As any statement.
+/// As any statement; and where the number is that of a tombstone of somebody else.
 pub async fn find_applied(
     tx: &mut AsyncPgConnection,
     holding: &Holding,
@@ -43,7 +55,7 @@ pub async fn find_applied(
         .execute(tx)
         .await?;
     let query = format!(
-        "SELECT erased, leavers FROM \"{}\".erasures_applied WHERE tombstone = $1",
+        "SELECT workspace, subject, erased, leavers FROM \"{}\".erasures_applied WHERE tombstone = $1",
         holding.schema
     );
     let row: Option<AppliedRow> = sql_query(query)
@@ -52,6 +64,11 @@ pub async fn find_applied(
         .await
         .optional()?;
     row.map(|row| {
+        let subject = tombstone.subject.map(|subject| subject.0);
+        if (row.workspace, row.subject) != (tombstone.workspace.0, subject) {
+            let error = AnotherTombstone(tombstone.number, holding.schema);
+            return Err(DieselError::DeserializationError(error.into()));
+        }
         let erased = serde_json::from_value(row.erased)
             .map_err(|error| DieselError::DeserializationError(error.into()))?;
         Ok(Applied {
@@ -162,41 +179,80 @@ pub(crate) fn belongs(holding: &Holding, table: &TenantTable) -> String {
     }
 }
 
-/// Those of `numbers` that the schema did not apply, as findings for the boot check: it was restored from a backup that
-/// is older than they are (ERA-03).
+/// Where the schema and the ledger do not fit, as findings for the boot check: the schema misses an erasure that is
+/// finished, as it was restored from a backup that is older; or it applied one that the ledger does not know, as the
+/// ledger was (ERA-03).
 ///
 /// # Errors
 /// As any statement.
 pub async fn unapplied(
     tx: &mut AsyncPgConnection,
     holding: &Holding,
-    numbers: &[i64],
+    ledger: &[Buried],
 ) -> Result<Vec<Finding>, DieselError> {
+    let same = "ledger.number = applied.tombstone AND ledger.workspace = applied.workspace \
+         AND ledger.subject IS NOT DISTINCT FROM applied.subject";
+    let entries = "unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::boolean[]) \
+         AS ledger (number, workspace, subject, finished)";
+    let applied = format!("\"{}\".erasures_applied AS applied", holding.schema);
+    let missing = format!(
+        "SELECT number FROM {entries} WHERE finished AND NOT EXISTS (SELECT FROM {applied} WHERE {same}) ORDER BY number"
+    );
+    let unknown = format!(
+        "SELECT tombstone AS number FROM {applied} WHERE NOT EXISTS (SELECT FROM {entries} WHERE {same}) ORDER BY number"
+    );
+    let mut findings = Vec::new();
+    for number in numbers(tx, missing, ledger).await? {
+        findings.push(misfit(
+            holding,
+            format!(
+                "tombstone {number} is not applied: what it erased was restored; run `causeway db replay`"
+            ),
+        ));
+    }
+    for number in numbers(tx, unknown, ledger).await? {
+        findings.push(misfit(
+            holding,
+            format!(
+                "tombstone {number} was applied and the ledger does not have it: restore a newer backup of the ledger"
+            ),
+        ));
+    }
+    Ok(findings)
+}
+
+async fn numbers(
+    tx: &mut AsyncPgConnection,
+    query: String,
+    ledger: &[Buried],
+) -> Result<Vec<i64>, DieselError> {
     #[derive(QueryableByName)]
-    struct Missing {
+    struct Number {
         #[diesel(sql_type = BigInt)]
         number: i64,
     }
-    let query = format!(
-        "SELECT number FROM unnest($1) AS ledger (number) WHERE NOT EXISTS \
-         (SELECT FROM \"{}\".erasures_applied WHERE tombstone = number) ORDER BY number",
-        holding.schema
-    );
-    let missing: Vec<Missing> = sql_query(query)
-        .bind::<Array<BigInt>, _>(numbers)
+    let tombstones = || ledger.iter().map(|buried| &buried.tombstone);
+    let subjects = tombstones().map(|tombstone| tombstone.subject.map(|subject| subject.0));
+    let found: Vec<Number> = sql_query(query)
+        .bind::<Array<BigInt>, _>(tombstones().map(|tombstone| tombstone.number).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(
+            tombstones()
+                .map(|tombstone| tombstone.workspace.0)
+                .collect::<Vec<_>>(),
+        )
+        .bind::<Array<Nullable<SqlUuid>>, _>(subjects.collect::<Vec<_>>())
+        .bind::<Array<Bool>, _>(ledger.iter().map(|buried| buried.finished).collect::<Vec<_>>())
         .load(tx)
         .await?;
-    Ok(missing
-        .iter()
-        .map(|missing| Finding {
-            rule: "ERA-03".to_owned(),
-            subject: holding.schema.to_owned(),
-            message: format!(
-                "tombstone {} is not applied: what it erased was restored; run `causeway db replay`",
-                missing.number
-            ),
-        })
-        .collect())
+    Ok(found.into_iter().map(|found| found.number).collect())
+}
+
+fn misfit(holding: &Holding, message: String) -> Finding {
+    Finding {
+        rule: "ERA-03".to_owned(),
+        subject: holding.schema.to_owned(),
+        message,
+    }
 }
 
 /// Compares the registry with the catalogue: every table of the schema is registered, or is among the others with a
@@ -268,6 +324,18 @@ pub async fn check_registry(
             complain(
                 &column.relation,
                 format!("{} is sealed and not registered as such", column.column),
+            );
+        }
+    }
+    // What an export shows is text: bytes are hashes of secrets, sealed values, parts of objects.
+    for column in &columns {
+        let shown = holding
+            .table(&column.relation)
+            .is_some_and(|table| table.rows == Rows::Plain && !table.omit.contains(&column.column.as_str()));
+        if shown && (column.kind == "bytea" || column.kind.ends_with("envelope")) {
+            complain(
+                &column.relation,
+                format!("an export would show the bytes of {}", column.column),
             );
         }
     }

@@ -11,7 +11,7 @@ use diesel::{QueryableByName, sql_query};
 use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
 use futures::{FutureExt as _, Stream, StreamExt as _, future, stream};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::erase::belongs;
 use crate::{Holding, Part, Rows, TenantTable};
@@ -91,6 +91,7 @@ const PATIENT: &str = "SELECT set_config('TimeZone', 'UTC', true), set_config('s
 /// A moment of the database that others can look at too. It lasts as long as this value, at most an hour.
 pub struct Snapshot {
     name: String,
+    held: AbortHandle,
     _release: oneshot::Sender<()>,
     _holder: JoinSet<()>,
 }
@@ -100,6 +101,11 @@ impl Snapshot {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// Whether it has lasted until now: then whoever shares the database and used it has seen the same moment.
+    pub fn is_held(&self) -> bool {
+        !self.held.is_finished()
+    }
 }
 
 /// Holds on to this moment of the database; none if the database cannot.
@@ -107,13 +113,14 @@ pub async fn hold_snapshot(database: &Database) -> Option<Snapshot> {
     let (named, name) = oneshot::channel();
     let (release, released) = oneshot::channel::<()>();
     let mut holder = JoinSet::new();
-    holder.spawn(hold(
+    let held = holder.spawn(hold(
         database.isolated(Isolation::RepeatableRead),
         named,
         released,
     ));
     Some(Snapshot {
         name: name.await.ok()?,
+        held,
         _release: release,
         _holder: holder,
     })
@@ -233,6 +240,30 @@ impl PartBuilder {
             rows: std::mem::take(&mut self.rows),
         }
     }
+}
+
+/// Sends the rows of a store that is no database: tables by their names in the schema, in their order.
+///
+/// # Errors
+/// [`ExportError::Abandoned`].
+pub async fn send_tables(
+    schema: &str,
+    tables: Vec<(&'static str, Vec<serde_json::Value>)>,
+    parts: &mpsc::Sender<Part>,
+) -> Result<(), ExportError> {
+    let send = async |part| parts.send(part).await.map_err(|_| ExportError::Abandoned);
+    for (table, rows) in tables {
+        let mut builder = PartBuilder::new(format!("{schema}.{table}"));
+        for row in rows {
+            if let Some(full) = builder.push(&row.to_string()) {
+                send(full).await?;
+            }
+        }
+        if let Some(rest) = builder.finish() {
+            send(rest).await?;
+        }
+    }
+    Ok(())
 }
 
 #[derive(QueryableByName)]

@@ -12,7 +12,9 @@ mod tombstone;
 mod wire;
 
 pub use erase::{Applied, check_registry, erase_rows, find_applied, mark_applied, unapplied};
-pub use export::{ExportError, PartBuilder, Snapshot, count_rows, export_rows, hold_snapshot, parts};
+pub use export::{
+    ExportError, PartBuilder, Snapshot, count_rows, export_rows, hold_snapshot, parts, send_tables,
+};
 pub use registry::{Holding, RowOwner, Rows, SealedColumn, TENANT_TABLE, TenantTable};
-pub use tombstone::{ErasedRows, Part, Tombstone};
+pub use tombstone::{Buried, ErasedRows, Part, Tombstone};
 pub use wire::workspace;

@@ -18,6 +18,15 @@ pub struct Tombstone {
     pub addresses: Vec<String>,
 }
 
+/// A tombstone as the ledger has it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Buried {
+    /// The tombstone.
+    pub tombstone: Tombstone,
+    /// Whether its erasure is finished: then every schema has applied it.
+    pub finished: bool,
+}
+
 /// What went out of one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErasedRows {

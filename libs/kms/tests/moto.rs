@@ -1,12 +1,20 @@
-//! The provider against moto's server: the real SDK, real HTTP, and keys that are not ours.
+//! The provider against moto's server: the real SDK, real HTTP, and keys that are not ours (KEY-06, KEY-07).
 //!
-//! moto wraps and unwraps under a disabled key too, which AWS refuses: see `scripted.rs` for that refusal.
+//! moto wraps and unwraps under a disabled key too, which AWS refuses: see `scripted.rs` for that refusal. It has no
+//! quotas: a front before it throttles.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use aws_sdk_kms::types::{KeySpec, KeyUsageType};
 use aws_sdk_kms::{Client, Config, config};
 use causeway_crypto::{CryptoError, DataKey, KeyContext, KeyError, KeyProvider, WrappedKey};
 use causeway_kms::{AccessKey, KmsOptions, KmsProvider, Patience, is_kms_key};
 use causeway_testkit::Moto;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 const REGION: &str = "eu-west-1";
@@ -47,17 +55,91 @@ impl Aws {
     }
 
     async fn provider(&self, key_id: &str) -> KmsProvider {
+        self.provider_by(self.moto.url(), key_id, Patience::default())
+            .await
+    }
+
+    async fn provider_by(&self, url: &str, key_id: &str, patience: Patience) -> KmsProvider {
         KmsProvider::new(KmsOptions {
             key_id: key_id.to_owned(),
             region: REGION.to_owned(),
-            endpoint_url: Some(self.moto.url().to_owned()),
+            endpoint_url: Some(url.to_owned()),
             access_key: Some(AccessKey {
                 id: "causeway".to_owned(),
                 secret: "of the tests".into(),
             }),
-            patience: Patience::default(),
+            patience,
         })
         .await
+    }
+}
+
+/// A way to moto that answers some requests itself, as AWS does to an account that asked too often.
+struct Front {
+    url: String,
+    throttles: Arc<AtomicUsize>,
+    throttled: Arc<AtomicUsize>,
+    _server: JoinSet<()>,
+}
+
+impl Front {
+    async fn before(moto: &Moto) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let behind = moto
+            .url()
+            .trim_start_matches("http://")
+            .trim_end_matches('/')
+            .to_owned();
+        let (throttles, throttled) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let mut server = JoinSet::new();
+        let (left, count) = (Arc::clone(&throttles), Arc::clone(&throttled));
+        server.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                let (left, count, behind) = (Arc::clone(&left), Arc::clone(&count), behind.clone());
+                connections.spawn(async move {
+                    let took =
+                        left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+                    if took.is_ok() {
+                        count.fetch_add(1, Ordering::SeqCst);
+                        throttle(client).await;
+                    } else {
+                        pass(client, &behind).await;
+                    }
+                });
+            }
+        });
+        Self {
+            url,
+            throttles,
+            throttled,
+            _server: server,
+        }
+    }
+
+    /// Throttles so many of the next connections, each of which asks once then.
+    fn throttle(&self, connections: usize) {
+        self.throttles.store(connections, Ordering::SeqCst);
+    }
+}
+
+async fn throttle(mut client: TcpStream) {
+    const BODY: &str = r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#;
+    // The request is short: what it says does not matter, only that it was sent.
+    let _ = client.read(&mut vec![0; 16_384]).await;
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n{BODY}",
+        BODY.len()
+    );
+    let _ = client.write_all(answer.as_bytes()).await;
+    let _ = client.shutdown().await;
+}
+
+async fn pass(mut client: TcpStream, behind: &str) {
+    if let Ok(mut server) = TcpStream::connect(behind).await {
+        let _ = copy_bidirectional(&mut client, &mut server).await;
     }
 }
 
@@ -218,6 +300,33 @@ async fn a_key_that_does_not_exist_is_unknown() {
     let unknown = KeyError::Unknown(missing);
     assert_eq!(provider.generate(&context()).await.err(), Some(unknown.clone()));
     assert_eq!(provider.active_key().await, Err(unknown));
+}
+
+/// KEY-07: throttling is waited out, and does not become a storm.
+#[tokio::test]
+async fn a_throttled_account_is_asked_again_after_a_while_and_not_without_end() {
+    let Some(aws) = Aws::start().await else { return };
+    let front = Front::before(&aws.moto).await;
+    let patience = Patience {
+        first_wait: Duration::from_millis(5),
+        longest_wait: Duration::from_millis(50),
+        ..Patience::default()
+    };
+    let provider = aws.provider_by(&front.url, &aws.key().await, patience).await;
+    front.throttle(2);
+    let (key, wrapped) = provider.generate(&context()).await.expect("generated");
+    assert_eq!(front.throttled.load(Ordering::SeqCst), 2);
+    assert!(same(&provider, &wrapped, &key).await);
+
+    let fresh = aws.provider_by(&front.url, &wrapped.key_id, patience).await;
+    front.throttle(1000);
+    let refused = fresh.unwrap_key(&wrapped, &context()).await.err();
+    assert!(matches!(refused, Some(KeyError::Unavailable(_))), "{refused:?}");
+    let attempts = front.throttled.load(Ordering::SeqCst) - 2;
+    assert_eq!(u32::try_from(attempts).expect("few"), patience.attempts);
+
+    front.throttle(0);
+    assert!(same(&fresh, &wrapped, &key).await);
 }
 
 #[tokio::test]

@@ -13,11 +13,15 @@ use std::time::Duration;
 
 use causeway_crypto::{Actor, ForeignToken, TokenError, Validity};
 use causeway_egress::Egress;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::jwks::{Clock, Jwks, JwksUrl, KeyError};
 use claims::Claims;
+pub(crate) use claims::{Audience, MAX_ID_BYTES};
+
+/// By how much Clerk's clock and ours may differ (JWT-09).
+const SKEW: TimeDelta = TimeDelta::seconds(5);
 
 /// Which Clerk instance is trusted, and with what.
 #[derive(Debug, Clone)]
@@ -30,6 +34,10 @@ pub struct ClerkOptions {
     pub audience: Option<String>,
     /// The frontends that a token may be made for (`azp`). None is accepted when empty.
     pub authorized_parties: Vec<String>,
+    /// How much of its life a token may have before it (EXC-06): sessions have a minute, templates may have years.
+    pub longest: TimeDelta,
+    /// Whether a token counts with which somebody acts in the name of the person (EXC-04).
+    pub actors: bool,
 }
 
 /// What a verified token says.
@@ -78,10 +86,21 @@ enum Cause {
     Audience,
     Version,
     State,
+    Life,
+    Actor,
     Claims,
+    Nonce,
+    AccessToken,
 }
 
 impl Refusal {
+    pub(crate) const ISSUER: Self = Self(Cause::Issuer);
+    pub(crate) const AUDIENCE: Self = Self(Cause::Audience);
+    pub(crate) const PARTY: Self = Self(Cause::Party);
+    pub(crate) const CLAIMS: Self = Self(Cause::Claims);
+    pub(crate) const NONCE: Self = Self(Cause::Nonce);
+    pub(crate) const ACCESS_TOKEN: Self = Self(Cause::AccessToken);
+
     /// What was wrong, as a stable word for the log.
     pub const fn reason(self) -> &'static str {
         match self.0 {
@@ -92,7 +111,11 @@ impl Refusal {
             Cause::Audience => "audience",
             Cause::Version => "version",
             Cause::State => "state",
+            Cause::Life => "lifetime",
+            Cause::Actor => "actor",
             Cause::Claims => "claims",
+            Cause::Nonce => "nonce",
+            Cause::AccessToken => "at_hash",
         }
     }
 }
@@ -142,6 +165,8 @@ pub struct ClerkVerifier {
     issuer: String,
     audience: Option<String>,
     authorized_parties: Vec<String>,
+    longest: TimeDelta,
+    actors: bool,
 }
 
 impl ClerkVerifier {
@@ -152,6 +177,8 @@ impl ClerkVerifier {
             issuer: options.issuer,
             audience: options.audience,
             authorized_parties: options.authorized_parties,
+            longest: options.longest,
+            actors: options.actors,
         }
     }
 
@@ -181,6 +208,12 @@ impl ClerkVerifier {
             until: claims.exp,
         }
         .check(now)?;
+        if claims.exp.saturating_sub(now.timestamp()) > (self.longest + SKEW).num_seconds() {
+            return Err(Cause::Life.into());
+        }
+        if !self.actors && claims.is_by_another() {
+            return Err(Cause::Actor.into());
+        }
         let party = claims
             .azp
             .as_ref()

@@ -1,9 +1,10 @@
 //! The published keys of one issuer. Keys of two issuers never meet, whatever their ids (EXC-01): each has its own
 //! [`Jwks`].
 
-mod fetch;
+pub(crate) mod fetch;
+mod source;
 mod state;
-mod url;
+pub(crate) mod url;
 
 #[cfg(test)]
 mod tests;
@@ -12,13 +13,16 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use causeway_crypto::RsaKey;
 use causeway_egress::Egress;
 use causeway_telemetry::metrics::meter;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
 use tokio_util::sync::CancellationToken;
 
+pub use fetch::Published;
+pub(crate) use source::DEADLINE;
+pub use source::{FetchError, KeySource};
+pub use state::Keys;
 use state::{Found, State};
 pub use url::{JwksUrl, UrlError};
 
@@ -47,25 +51,37 @@ pub enum KeyError {
 }
 
 /// The keys of one issuer.
-pub struct Jwks {
-    url: JwksUrl,
-    egress: Egress,
+pub struct Jwks<S: KeySource = Published> {
+    source: S,
     clock: Clock,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<State<S::Key>>>,
     fetching: tokio::sync::Mutex<()>,
     fetches: Counter<u64>,
 }
 
 impl Jwks {
-    /// Nothing is fetched yet: see [`Jwks::run`].
+    /// The keys that an identity provider publishes at `url`. Nothing is fetched yet: see [`Jwks::run`].
     pub fn new(url: JwksUrl, egress: Egress, clock: Clock) -> Self {
+        Self::of(Published::new(url, egress), clock)
+    }
+}
+
+impl Jwks<Published> {
+    /// Where the keys come from.
+    pub(crate) const fn url(&self) -> &JwksUrl {
+        self.source.url()
+    }
+}
+
+impl<S: KeySource> Jwks<S> {
+    /// The keys of `source`. Nothing is fetched yet: see [`Jwks::run`].
+    pub fn of(source: S, clock: Clock) -> Self {
         let fetches = meter(METER)
             .u64_counter("causeway_oidc_jwks_fetches_total")
-            .with_description("How often the keys of the identity provider were fetched, by outcome.")
+            .with_description("How often published keys were fetched, by whose they are and by outcome.")
             .build();
         Self {
-            url,
-            egress,
+            source,
             clock,
             state: Arc::default(),
             fetching: tokio::sync::Mutex::default(),
@@ -78,7 +94,7 @@ impl Jwks {
     ///
     /// # Errors
     /// [`KeyError`].
-    pub async fn find(&self, kid: &str) -> Result<Arc<RsaKey>, KeyError> {
+    pub async fn find(&self, kid: &str) -> Result<Arc<S::Key>, KeyError> {
         if let Some(answer) = self.known(kid) {
             return answer;
         }
@@ -117,13 +133,14 @@ impl Jwks {
         }
     }
 
-    fn due(&self) -> Duration {
+    /// How long until the keys should be fetched.
+    pub(crate) fn due(&self) -> Duration {
         let now = (self.clock)();
         self.state().due(now)
     }
 
     /// What can be said of a key without asking the issuer; nothing if it may be asked now.
-    fn known(&self, kid: &str) -> Option<Result<Arc<RsaKey>, KeyError>> {
+    fn known(&self, kid: &str) -> Option<Result<Arc<S::Key>, KeyError>> {
         let now = (self.clock)();
         match self.state().find(kid, now) {
             Found::Key(key) => Some(Ok(key)),
@@ -138,7 +155,8 @@ impl Jwks {
         let began = (self.clock)();
         self.state().begin(began);
         let _ends = Ends(self);
-        match fetch::keys(&self.egress, &self.url).await {
+        let answer = tokio::time::timeout(DEADLINE, self.source.fetch()).await;
+        match answer.unwrap_or(Err(FetchError::Timeout)) {
             Ok(keys) => {
                 self.count("success");
                 self.state().replace(keys, began);
@@ -149,37 +167,42 @@ impl Jwks {
                 let age = self.state().age(began);
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    issuer = %self.url.host(),
+                    issuer = self.source.issuer(),
                     age_seconds = age.map(|age| age.as_secs()),
-                    "the keys of an identity provider were not refreshed, the old ones stay"
+                    "published keys were not refreshed, the old ones stay"
                 );
                 false
             }
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<S::Key>> {
         // Nothing panics between two changes of the state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn count(&self, outcome: &'static str) {
-        self.fetches.add(1, &[KeyValue::new("outcome", outcome)]);
+        let labels = [
+            KeyValue::new("keys", self.source.kind()),
+            KeyValue::new("outcome", outcome),
+        ];
+        self.fetches.add(1, &labels);
     }
 
     /// Shows the age of the keys among the metrics.
     fn measure(&self) {
         let (state, clock) = (Arc::downgrade(&self.state), Arc::clone(&self.clock));
+        let label = [KeyValue::new("keys", self.source.kind())];
         meter(METER)
             .f64_observable_gauge("causeway_oidc_jwks_age_seconds")
-            .with_description("How old the keys of the identity provider are; they serve for a day at most.")
+            .with_description("How old published keys are, by whose they are; they serve for a day at most.")
             .with_callback(move |observer| {
                 let age = state.upgrade().and_then(|state| {
                     let now = clock();
                     state.lock().unwrap_or_else(PoisonError::into_inner).age(now)
                 });
                 if let Some(age) = age {
-                    observer.observe(age.as_secs_f64(), &[]);
+                    observer.observe(age.as_secs_f64(), &label);
                 }
             })
             .build();
@@ -187,18 +210,18 @@ impl Jwks {
 }
 
 /// Ends a fetch, also one whose caller gave up: then it failed.
-struct Ends<'a>(&'a Jwks);
+struct Ends<'a, S: KeySource>(&'a Jwks<S>);
 
-impl Drop for Ends<'_> {
+impl<S: KeySource> Drop for Ends<'_, S> {
     fn drop(&mut self) {
         self.0.state().end();
     }
 }
 
-impl fmt::Debug for Jwks {
+impl<S: KeySource> fmt::Debug for Jwks<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Jwks")
-            .field("url", &self.url)
+            .field("issuer", &self.source.issuer())
             .finish_non_exhaustive()
     }
 }

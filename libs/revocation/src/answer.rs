@@ -40,6 +40,7 @@ fn to_wire(revocation: &Revocation) -> wire::Revocation {
         Ended::Client(id) => (Kind::Client, id.to_string(), String::new()),
         Ended::Token(id) => (Kind::Token, id.to_string(), String::new()),
         Ended::Workspace(id) => (Kind::Workspace, id.to_string(), String::new()),
+        Ended::Role(id) => (Kind::Role, id.to_string(), String::new()),
     };
     wire::Revocation {
         kind: kind.into(),
@@ -60,6 +61,7 @@ pub fn from_wire(message: &wire::Revocation) -> Option<Revocation> {
         Kind::Client => Ended::Client(Uuid::try_parse(subject).ok()?),
         Kind::Token => Ended::Token(subject.parse().ok()?),
         Kind::Workspace => Ended::Workspace(subject.parse().ok()?),
+        Kind::Role => Ended::Role(Uuid::try_parse(subject).ok()?),
         Kind::Unspecified => return None,
     };
     Some(Revocation {

@@ -43,6 +43,8 @@ pub enum Ended {
     Token(TokenId),
     /// Everybody in a workspace.
     Workspace(WorkspaceId),
+    /// Everybody with a custom role.
+    Role(Uuid),
 }
 
 /// The end of credentials before their time.

@@ -27,20 +27,29 @@ impl Ended {
             Self::Client(_) => "client",
             Self::Token(_) => "token",
             Self::Workspace(_) => "workspace",
+            Self::Role(_) => "role",
         }
     }
 
     const fn subject(&self) -> Uuid {
         match self {
             Self::Session(SessionId(id)) | Self::User(UserId(id)) | Self::Member(_, UserId(id)) => *id,
-            Self::Client(id) | Self::Token(TokenId(id)) | Self::Workspace(WorkspaceId(id)) => *id,
+            Self::Client(id)
+            | Self::Role(id)
+            | Self::Token(TokenId(id))
+            | Self::Workspace(WorkspaceId(id)) => *id,
         }
     }
 
     const fn workspace(&self) -> Option<Uuid> {
         match self {
             Self::Member(WorkspaceId(id), _) => Some(*id),
-            Self::Session(_) | Self::User(_) | Self::Client(_) | Self::Token(_) | Self::Workspace(_) => None,
+            Self::Session(_)
+            | Self::User(_)
+            | Self::Client(_)
+            | Self::Token(_)
+            | Self::Workspace(_)
+            | Self::Role(_) => None,
         }
     }
 
@@ -52,6 +61,7 @@ impl Ended {
             "client" => Self::Client(subject),
             "token" => Self::Token(TokenId(subject)),
             "workspace" => Self::Workspace(WorkspaceId(subject)),
+            "role" => Self::Role(subject),
             _ => return None,
         })
     }

@@ -120,6 +120,12 @@ pub(crate) fn master_key(text: &str) -> Checked {
     )
 }
 
+/// Whether a text is the base64 of one byte, repeated.
+pub(crate) fn is_one_byte(text: &str) -> bool {
+    let bytes = STANDARD.decode(text).unwrap_or_default();
+    bytes.windows(2).all(|pair| pair[0] == pair[1]) && !bytes.is_empty()
+}
+
 pub(crate) fn cookie_name(text: &str) -> Checked {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     ensure(

@@ -79,6 +79,8 @@ one name, `causeway config example` a file to start from.
 
 const PRODUCTION_REST: &str = "\
 - `JWT_SIGNING_SECRET` must be changed from the public literal and be at least 32 bytes.
+- `JWT_SIGNING_ALGORITHM` must be EdDSA or ES256 where gateway and auth are processes of their own. `JWT_SIGNING_SECRET`
+  need not be set then, unless auth has no `AUTH_REFRESH_TOKEN_SECRET`.
 - `CORS_ALLOWED_ORIGINS` must not hold `*`.
 - `CLERK_JWKS_URL` must begin with https://.
 - `KMS_ENDPOINT_URL` must begin with https://, unless it is on this machine.

@@ -5,6 +5,7 @@ pub(crate) mod llm;
 pub(crate) mod presence;
 pub(crate) mod production;
 pub(crate) mod together;
+pub(crate) mod tokens;
 
 use crate::resolve::Resolution;
 
@@ -13,6 +14,7 @@ pub(crate) fn apply(resolution: &mut Resolution) {
     presence::apply(resolution);
     production::apply(resolution);
     together::apply(resolution);
+    tokens::apply(resolution);
     keys::apply(resolution);
     llm::apply(resolution);
 }

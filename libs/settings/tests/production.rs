@@ -23,6 +23,34 @@ fn the_production_fixture_is_sound_for_all_owners_and_for_each_alone() {
     }
 }
 
+const PAIR: &[(&str, &str)] = &[
+    ("JWT_SIGNING_ALGORITHM", "EdDSA"),
+    ("JWT_SIGNING_PRIVATE_KEY", "a key that auth reads"),
+];
+
+#[test]
+fn with_a_pair_of_keys_the_door_has_no_secret() {
+    let without = |name: &'static str| [PAIR, &[(name, "")]].concat();
+    let nothing = [PAIR, &[("JWT_SIGNING_SECRET", ""), ("NEXTAUTH_SECRET", "")]].concat();
+    let problems = production(&nothing, &[Owner::Gateway]).err().unwrap_or_default();
+    assert!(named(&problems, "JWT_SIGNING_SECRET").is_empty(), "{problems:?}");
+    let problems = production(&nothing, &[Owner::Auth]).unwrap_err();
+    assert!(!named(&problems, "JWT_SIGNING_SECRET").is_empty(), "{problems:?}");
+    let refresh = [
+        &nothing[..],
+        &[("AUTH_REFRESH_TOKEN_SECRET", "a key of refresh tokens alone")],
+    ]
+    .concat();
+    let problems = production(&refresh, &[Owner::Auth]).err().unwrap_or_default();
+    assert!(named(&problems, "JWT_SIGNING_SECRET").is_empty(), "{problems:?}");
+    let problems = production(&without("JWT_SIGNING_PRIVATE_KEY"), &[Owner::Auth]).unwrap_err();
+    assert!(!named(&problems, "JWT_SIGNING_PRIVATE_KEY").is_empty());
+    assert!(production(&without("JWT_SIGNING_PRIVATE_KEY"), &[Owner::Gateway]).is_ok());
+    let idle = [("JWT_SIGNING_PRIVATE_KEY", "a key that auth reads")];
+    let problems = production(&idle, Owner::ALL).unwrap_err();
+    assert!(!named(&problems, "JWT_SIGNING_PRIVATE_KEY").is_empty());
+}
+
 #[test]
 fn each_broken_rule_refuses_the_start_and_names_its_setting() {
     let breaks = fixture("production-breaks.tsv");

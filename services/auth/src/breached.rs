@@ -1,9 +1,12 @@
 //! Passwords that others know already (ASVS 6.2.4).
 
+mod range;
+
 use std::collections::HashSet;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
+use causeway_egress::{Egress, EgressOptions};
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// A list of passwords that are known from breaches.
@@ -29,6 +32,27 @@ impl BreachedPasswords for CommonPasswords {
     async fn knows(&self, password: &SecretString) -> bool {
         let text = password.expose_secret().to_lowercase();
         COMMON.contains(text.as_str()) || is_repetition(&text)
+    }
+}
+
+/// The passwords that are tried first, and then a list that lies elsewhere.
+struct Both(range::RangeList);
+
+#[async_trait]
+impl BreachedPasswords for Both {
+    async fn knows(&self, password: &SecretString) -> bool {
+        CommonPasswords.knows(password).await || self.0.knows(password).await
+    }
+}
+
+/// What is asked: the program itself, and the list at that address if there is one.
+pub(crate) fn list(url: Option<&str>) -> Arc<dyn BreachedPasswords> {
+    match url {
+        None => Arc::new(CommonPasswords),
+        Some(url) => Arc::new(Both(range::RangeList::new(
+            url,
+            Egress::new(EgressOptions::default()),
+        ))),
     }
 }
 

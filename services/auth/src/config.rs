@@ -1,16 +1,26 @@
 //! What the service is told at its start.
 
+mod keys;
+
+use std::sync::Arc;
+
+use causeway_context::WorkspaceId;
+use causeway_crypto::AccessTokenKeys;
 use causeway_oidc::{ClerkOptions, JwksUrl};
 use causeway_settings::{Problem, Settings, Tier};
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
+pub use keys::access_keys;
+
+use crate::oidc::OidcConfig;
+
 /// The settings that auth owns.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Signs access tokens (`JWT_SIGNING_SECRET`).
-    pub signing_secret: SecretString,
-    /// Keys the stored form of refresh tokens (`AUTH_REFRESH_TOKEN_SECRET`, else the signing secret).
+    /// Sign and verify access tokens (`JWT_SIGNING_ALGORITHM` and what it asks for).
+    pub access_keys: Arc<AccessTokenKeys>,
+    /// Keys the stored form of refresh tokens (`AUTH_REFRESH_TOKEN_SECRET`, else `JWT_SIGNING_SECRET`).
     pub refresh_secret: SecretString,
     /// Mixed into the stored hashes of what machines show (`API_KEY_PEPPER`).
     pub pepper: Option<SecretString>,
@@ -38,8 +48,21 @@ pub struct Config {
     pub mfa_issuer: String,
     /// Whether calls need a second factor where the workspace or the RPC asks for one (`MFA_ENFORCEMENT_DISABLED`).
     pub mfa_enforced: bool,
+    /// Whether a code counts in its own 30 seconds only (`MFA_STRICT`, MFA-03).
+    pub mfa_strict: bool,
+    /// For how long a device on which somebody signed in is known; nothing where none is (`AUTH_DEVICE_COOKIE_TTL_DAYS`).
+    pub device_life: Option<TimeDelta>,
+    /// Where passwords are looked up that others know (`BREACHED_PASSWORDS_URL`).
+    pub breached: Option<String>,
+    /// The workspace that decides who may come in at all (`PLATFORM_OWNER_TENANT_ID`); nobody without one.
+    pub platform_owner: Option<WorkspaceId>,
     /// Whose sessions may be exchanged (`CLERK_JWKS_URL` and its like); nobody's when absent.
     pub clerk: Option<ClerkOptions>,
+    /// At which other providers people sign in (`GOOGLE_CLIENT_ID`, `OIDC_ISSUER_URL` and their like).
+    pub oidc: OidcConfig,
+    /// Where the keys are by which GitHub signs its reports of tokens that it found
+    /// (`GITHUB_SECRET_SCANNING_KEYS_URL`); no report is taken when absent.
+    pub scanning_keys: Option<String>,
 }
 
 impl Config {
@@ -49,12 +72,13 @@ impl Config {
     /// All problems at once.
     pub fn from_settings(settings: &Settings) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let signing_secret = settings.secret("JWT_SIGNING_SECRET");
-        if signing_secret.is_none() {
-            problems.push(Problem::new(
-                "JWT_SIGNING_SECRET",
-                "is needed to sign access tokens",
-            ));
+        let access_keys = keys::access_keys(settings).map_err(|mut found| problems.append(&mut found));
+        let refresh_secret = settings
+            .secret("AUTH_REFRESH_TOKEN_SECRET")
+            .or_else(|| settings.secret("JWT_SIGNING_SECRET"));
+        if refresh_secret.is_none() && access_keys.is_ok() {
+            let message = "is needed to store refresh tokens, unless JWT_SIGNING_SECRET is set";
+            problems.push(Problem::new("AUTH_REFRESH_TOKEN_SECRET", message));
         }
         let access_life = life(
             settings,
@@ -71,13 +95,17 @@ impl Config {
             &mut problems,
         );
         let clerk = clerk(settings, &mut problems);
-        match (signing_secret, access_life, refresh_life) {
-            (Some(signing_secret), Some(access_life), Some(refresh_life)) if problems.is_empty() => {
+        let oidc = OidcConfig::from_settings(settings, &mut problems);
+        let breached = breached(settings, &mut problems);
+        let platform_owner = platform_owner(settings, &mut problems);
+        let scanning_keys = scanning_keys(settings, &mut problems);
+        match (access_keys, refresh_secret, access_life, refresh_life) {
+            (Ok(access_keys), Some(refresh_secret), Some(access_life), Some(refresh_life))
+                if problems.is_empty() =>
+            {
                 Ok(Self {
-                    refresh_secret: settings
-                        .secret("AUTH_REFRESH_TOKEN_SECRET")
-                        .unwrap_or_else(|| signing_secret.clone()),
-                    signing_secret,
+                    access_keys: Arc::new(access_keys),
+                    refresh_secret,
                     pepper: settings.secret("API_KEY_PEPPER"),
                     former_pepper: settings.secret("API_KEY_PEPPER_PREVIOUS"),
                     issuer: settings
@@ -100,7 +128,16 @@ impl Config {
                         .filter(|issuer| !issuer.is_empty())
                         .unwrap_or_else(|| "Causeway".to_owned()),
                     mfa_enforced: settings.flag("MFA_ENFORCEMENT_DISABLED") != Some(true),
+                    mfa_strict: settings.flag("MFA_STRICT") == Some(true),
+                    device_life: settings
+                        .integer("AUTH_DEVICE_COOKIE_TTL_DAYS")
+                        .filter(|days| *days > 0)
+                        .and_then(TimeDelta::try_days),
+                    breached,
+                    platform_owner,
                     clerk,
+                    oidc,
+                    scanning_keys,
                 })
             }
             _ => Err(problems),
@@ -139,6 +176,25 @@ impl MailConfig {
     }
 }
 
+/// The list of passwords that others know, if one is asked. What is asked says something of a password, and what is answered
+/// decides about it: neither goes in the open.
+fn breached(settings: &Settings, problems: &mut Vec<Problem>) -> Option<String> {
+    const NAME: &str = "BREACHED_PASSWORDS_URL";
+    let url = settings.text(NAME).filter(|url| !url.is_empty())?;
+    if settings.tier() != Tier::Development && !url.starts_with("https://") {
+        problems.push(Problem::new(NAME, "must begin with https:// outside development"));
+    }
+    Some(url)
+}
+
+fn platform_owner(settings: &Settings, problems: &mut Vec<Problem>) -> Option<WorkspaceId> {
+    const NAME: &str = "PLATFORM_OWNER_TENANT_ID";
+    let owner = WorkspaceId::named(&settings.text(NAME).filter(|text| !text.is_empty())?);
+    owner
+        .map_err(|error| problems.push(Problem::new(NAME, error.to_string())))
+        .ok()
+}
+
 /// Clerk, if it is configured. The sample address counts as no address (B-AUTH-4, C-29).
 fn clerk(settings: &Settings, problems: &mut Vec<Problem>) -> Option<ClerkOptions> {
     let url = settings.text("CLERK_JWKS_URL")?;
@@ -155,6 +211,8 @@ fn clerk(settings: &Settings, problems: &mut Vec<Problem>) -> Option<ClerkOption
         keys,
         audience: given("CLERK_AUDIENCE"),
         authorized_parties: settings.list("CLERK_AUTHORIZED_PARTIES"),
+        longest: TimeDelta::seconds(settings.integer("CLERK_TOKEN_MAX_SECONDS").unwrap_or(60)),
+        actors: settings.text("CLERK_ACTORS").as_deref() != Some("refuse"),
     };
     if options.authorized_parties.is_empty() {
         problems.push(Problem::new(
@@ -163,6 +221,16 @@ fn clerk(settings: &Settings, problems: &mut Vec<Problem>) -> Option<ClerkOption
         ));
     }
     Some(options)
+}
+
+/// Whoever stood between could put keys of their own in the place of GitHub's.
+fn scanning_keys(settings: &Settings, problems: &mut Vec<Problem>) -> Option<String> {
+    const NAME: &str = "GITHUB_SECRET_SCANNING_KEYS_URL";
+    let url = settings.text(NAME).filter(|url| !url.is_empty())?;
+    if settings.tier() == Tier::Production && !url.starts_with("https://") {
+        problems.push(Problem::new(NAME, "must begin with https:// in production"));
+    }
+    Some(url)
 }
 
 fn life(

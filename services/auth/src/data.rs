@@ -1,9 +1,11 @@
-//! What the service does with tenants' data on behalf of keys, erasures and exports. Only tenancy calls it.
+//! What the service does with tenants' data on behalf of keys, erasures and exports. Only tenancy calls it. And for
+//! how long it keeps the history of tenants.
 
 mod grpc;
 mod holding;
 mod replay;
 mod reseal;
+mod retention;
 pub(crate) mod store;
 
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use chrono::{DateTime, Utc};
 pub use holding::HOLDING;
 pub(crate) use holding::OF_A_PERSON;
 pub use replay::{ReplayError, Restored};
+pub(crate) use retention::{MeshRetentions, Retention};
 
 use crate::store::AuthStore;
 

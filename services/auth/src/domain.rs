@@ -2,12 +2,14 @@
 
 mod account;
 mod client;
+mod device;
 mod email;
 mod factor;
 mod guess;
 mod identity;
 mod mail;
 mod password;
+mod person;
 mod session;
 mod sign_in;
 mod token;
@@ -15,18 +17,20 @@ mod totp;
 
 pub(crate) use account::{Account, AccountState, Claim, WorkspaceName};
 pub(crate) use client::{Client, ClientId, ClientSecret, Grant, MOST_SCOPES, RotationRefused, overlap};
+pub(crate) use device::Device;
 pub(crate) use email::Email;
 pub(crate) use factor::{
     Admission, Factor, FactorStanding, NewFactor, PassedBy, SealedSeed, Tries, recovery_codes, recovery_hash,
 };
-pub(crate) use guess::{BY_ADDRESS, BY_PAIR, BY_TARGET, Counter, Guesses, MAILS};
+pub(crate) use guess::{BY_ADDRESS, BY_DEVICE, BY_PAIR, BY_TARGET, Counter, Guesses, MAILS};
 pub(crate) use identity::{Identity, Member, Proof, Provider};
 pub(crate) use mail::MailPurpose;
 pub(crate) use password::{Password, PasswordHash};
+pub(crate) use person::{Disabled, Person, Reason};
 pub(crate) use session::{NewSession, Opened, RefreshToken, Session, SessionToken, Which};
 pub(crate) use sign_in::{SignIn, Trace};
 pub(crate) use token::{PersonalToken, Revocation, Scopes, TokenKind, TokenName, Whose, lifetime};
-pub(crate) use totp::{Code, Seed};
+pub(crate) use totp::{Code, Seed, Window};
 
 /// A hash under which a credential is looked up.
 pub(crate) type Hash = [u8; 32];

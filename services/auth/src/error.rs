@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::RotationRefused;
 use crate::oauth::OauthError;
+use crate::oidc::SignInError;
 use crate::passwords::PasswordError;
 use crate::store::StoreError;
 use crate::tenancy::TenancyError;
@@ -74,6 +75,9 @@ pub(crate) enum AuthError {
     /// Not granted at an OAuth endpoint.
     #[error(transparent)]
     Oauth(#[from] OauthError),
+    /// A sign-in at a provider did not succeed.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
     /// The token of the first step of a login is not in force, or was used.
     #[error("the token of the first step is not in force")]
     InvalidMfaToken,
@@ -107,6 +111,15 @@ pub(crate) enum AuthError {
     /// The member's role is above the caller's.
     #[error("the member's role is above the caller's")]
     RoleAboveOwn,
+    /// The caller's workspace is not the platform's.
+    #[error("the workspace is not the platform's")]
+    NotPlatformOwner,
+    /// There is no such person.
+    #[error("there is no such person")]
+    UserNotFound,
+    /// Nobody keeps themselves out.
+    #[error("the person is the caller")]
+    OwnAccount,
     /// The mailed token is unknown, used, or ended.
     #[error("the mailed token is not in force")]
     InvalidMailToken,
@@ -156,6 +169,7 @@ impl AuthError {
             | Self::Rotation(_)
             | Self::ScopesNotHeld
             | Self::Oauth(_)
+            | Self::SignIn(_)
             | Self::InvalidMfaToken
             | Self::InvalidCode
             | Self::LoginCodeRefused
@@ -167,6 +181,9 @@ impl AuthError {
             | Self::SessionNotFound
             | Self::MemberNotFound
             | Self::RoleAboveOwn
+            | Self::NotPlatformOwner
+            | Self::UserNotFound
+            | Self::OwnAccount
             | Self::InvalidMailToken
             | Self::NoPassword
             | Self::Call(_) => false,
@@ -225,6 +242,16 @@ impl AuthError {
             Self::RoleAboveOwn => {
                 ApiError::forbidden("ROLE_ABOVE_OWN", "the member's role is above your own")
             }
+            Self::NotPlatformOwner => ApiError::forbidden(
+                "NOT_PLATFORM_OWNER",
+                "only the workspace that owns the platform may do that",
+            ),
+            Self::UserNotFound => ApiError::not_found("USER_NOT_FOUND", "user not found"),
+            Self::OwnAccount => ApiError::new(
+                Code::FailedPrecondition,
+                "OWN_ACCOUNT",
+                "nobody can keep themselves out: ask somebody else in charge",
+            ),
             Self::InvalidMailToken => ApiError::new(
                 Code::InvalidArgument,
                 "INVALID_MAIL_TOKEN",
@@ -259,6 +286,7 @@ impl AuthError {
                 "a secret of the client would open more than you may do",
             ),
             Self::Oauth(error) => error.shown(),
+            Self::SignIn(error) => error.shown(),
             Self::InvalidMfaToken => ApiError::new(
                 Code::Unauthenticated,
                 "INVALID_MFA_TOKEN",

@@ -3,6 +3,8 @@
 mod clients;
 mod mfa;
 mod oauth;
+mod oidc;
+mod persons;
 mod recovery;
 mod revocations;
 mod sessions;
@@ -12,9 +14,10 @@ use std::sync::Arc;
 use causeway_context::{CallContext, from_timestamp, to_timestamp};
 use causeway_contracts::auth::v1 as wire;
 use causeway_contracts::auth::v1::auth_service_server::AuthService as Rpc;
-use causeway_contracts::{Role, permissions_of};
+use causeway_contracts::to_struct;
 use causeway_errors::ApiError;
-use secrecy::ExposeSecret as _;
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret as _, SecretString};
 use tonic::{Request, Response, Status};
 
 pub(crate) use revocations::RevocationRpc;
@@ -73,16 +76,18 @@ impl Rpc for Grpc {
                 email,
                 password,
                 workspace_id,
+                device_token,
             },
         ) = call(request)?;
         let request = LoginRequest {
             email,
             password,
             workspace_id,
+            device_token,
         };
         let answer = match self.0.login(&ctx, request).await.map_err(ApiError::from)? {
             LoggedIn::SecondFactor(token) => mfa::second_step(&token),
-            LoggedIn::Open(tokens) => wire::LoginResponse {
+            LoggedIn::Open(tokens, device) => wire::LoginResponse {
                 access_token: tokens.access.expose_secret().to_owned(),
                 token_type: BEARER.to_owned(),
                 expires_in: tokens.access_life.num_seconds(),
@@ -91,6 +96,7 @@ impl Rpc for Grpc {
                 session_id: tokens.session.to_string(),
                 mfa_required: None,
                 mfa_token: None,
+                device_token: shown(device.as_ref()),
             },
         };
         Ok(Response::new(answer))
@@ -152,8 +158,10 @@ impl Rpc for Grpc {
     }
 
     async fn get_jwks(&self, _: Request<wire::GetJwksRequest>) -> Answer<wire::GetJwksResponse> {
-        // Access tokens are symmetric: there is no key that may be shown.
-        Ok(Response::new(wire::GetJwksResponse { keys: Vec::new() }))
+        let set = serde_json::to_value(self.0.jwks()).map_err(|_| ApiError::internal())?;
+        let keys = set["keys"].as_array().into_iter().flatten();
+        let keys = keys.filter_map(|key| key.as_object().map(to_struct)).collect();
+        Ok(Response::new(wire::GetJwksResponse { keys }))
     }
 
     async fn get_me(&self, request: Request<wire::GetMeRequest>) -> Answer<wire::GetMeResponse> {
@@ -170,7 +178,7 @@ impl Rpc for Grpc {
             email: me.email,
             email_verified: me.email_verified,
             workspaces: workspaces.collect(),
-            permissions: me.principal.permissions,
+            permissions: me.principal.permissions.names(),
             mfa: me.principal.mfa,
             second_factor,
         }))
@@ -188,14 +196,7 @@ impl Rpc for Grpc {
                 expires_at,
             },
         ) = call(request)?;
-        let expires_at = expires_at
-            .map(|wire| from_timestamp(wire).ok_or("is outside of the calendar"))
-            .transpose();
-        let request = CreateTokenRequest {
-            name,
-            scopes,
-            expires_at,
-        };
+        let request = asked(name, scopes, expires_at.map(from_timestamp));
         let created = self.0.create_token(&ctx, request).await.map_err(ApiError::from)?;
         let secret = Some(created.secret.expose_secret().to_owned());
         let token = wire::PersonalAccessToken {
@@ -242,25 +243,18 @@ impl Rpc for Grpc {
         _: Request<wire::ListPermissionsRequest>,
     ) -> Answer<wire::ListPermissionsResponse> {
         let permissions = permissions().into_iter().map(|entry| wire::Permission {
+            id: entry.id.into(),
             name: entry.name.to_owned(),
+            description: entry.description.to_owned(),
+            roles: entry
+                .roles
+                .into_iter()
+                .map(|role| role.as_str().to_owned())
+                .collect(),
             methods: entry.methods.into_iter().map(str::to_owned).collect(),
         });
         Ok(Response::new(wire::ListPermissionsResponse {
             permissions: permissions.collect(),
-        }))
-    }
-
-    async fn list_roles(&self, _: Request<wire::ListRolesRequest>) -> Answer<wire::ListRolesResponse> {
-        let roles = Role::ALL.into_iter().map(|role| wire::RoleDefinition {
-            name: role.as_str().to_owned(),
-            built_in: true,
-            permissions: permissions_of(role)
-                .iter()
-                .map(|name| (*name).to_owned())
-                .collect(),
-        });
-        Ok(Response::new(wire::ListRolesResponse {
-            roles: roles.collect(),
         }))
     }
 
@@ -278,6 +272,23 @@ impl Rpc for Grpc {
             caller: Some((&proven.caller).into()),
             expires_at: Some(to_timestamp(proven.expires_at)),
         }))
+    }
+}
+
+/// The text of a secret for the client; empty when there is none.
+fn shown(secret: Option<&SecretString>) -> String {
+    secret
+        .map(|text| text.expose_secret().to_owned())
+        .unwrap_or_default()
+}
+
+/// A token, or a key, as it is asked for: with the end that was read, if one was given.
+fn asked(name: String, scopes: Vec<String>, end: Option<Option<DateTime<Utc>>>) -> CreateTokenRequest {
+    let expires_at = end.map(|end| end.ok_or("is outside of the calendar")).transpose();
+    CreateTokenRequest {
+        name,
+        scopes,
+        expires_at,
     }
 }
 

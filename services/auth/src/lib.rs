@@ -13,8 +13,10 @@ mod error;
 mod grpc;
 mod mailer;
 mod oauth;
+mod oidc;
 mod page;
 mod passwords;
+mod scanning;
 mod sealer;
 mod service;
 mod store;
@@ -32,6 +34,8 @@ use causeway_contracts::auth::v1::auth_service_server::AuthServiceServer;
 use causeway_contracts::auth::v1::client_service_server::ClientServiceServer;
 use causeway_contracts::auth::v1::mfa_service_server::MfaServiceServer;
 use causeway_contracts::auth::v1::oauth_service_server::OauthServiceServer;
+use causeway_contracts::auth::v1::oidc_service_server::OidcServiceServer;
+use causeway_contracts::auth::v1::person_service_server::PersonServiceServer;
 use causeway_contracts::auth::v1::recovery_service_server::RecoveryServiceServer;
 use causeway_contracts::auth::v1::revocation_service_server::RevocationServiceServer;
 use causeway_contracts::auth::v1::session_service_server::SessionServiceServer;
@@ -46,12 +50,14 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
 use uuid::Uuid;
 
-pub use config::{Config, MailConfig};
+pub use config::{Config, MailConfig, access_keys};
 pub use data::{HOLDING, ReplayError, Restored};
+pub use oidc::OidcConfig;
 
-use crate::data::AuthData;
+use crate::data::{AuthData, MeshRetentions, Retention};
 use crate::grpc::{Grpc, RevocationRpc};
 use crate::passwords::Passwords;
+use crate::scanning::ScanningKeys;
 use crate::service::AuthService;
 use crate::store::{AuthStore, MemoryStore, PgStore};
 use crate::subject::ClerkSessions;
@@ -71,6 +77,7 @@ pub static SCHEMA: Schema = Schema {
         "used_proofs",
         "token_index",
         "client_index",
+        "client_secret_index",
         "second_factors",
         "recovery_codes",
         "factor_tries",
@@ -78,6 +85,7 @@ pub static SCHEMA: Schema = Schema {
         "sign_ins",
         "mail_tokens",
         "guesses",
+        "disabled_persons",
         "known_places",
         "revocations",
         "outbox",
@@ -107,6 +115,12 @@ pub async fn start(config: Config, parts: Parts) -> Result<Service, StartError> 
     let (relay, handle) = Relay::new(outbox, mesh.to("audit"));
     let mut background: Vec<Background> = vec![Box::new(move |stop| Box::pin(relay.run(stop)))];
     background.push(sweep(Arc::clone(&store)));
+    let retention = Retention {
+        store: Arc::clone(&store),
+        retentions: Arc::new(MeshRetentions::new(&mesh)),
+        clock: now,
+    };
+    background.push(Box::new(move |stop| Box::pin(retention.run(stop))));
     let revocations = store.revocations();
     let ended = store.revocations();
     background.push(Box::new(move |stop| Box::pin(keep_swept(ended, stop))));
@@ -118,13 +132,22 @@ pub async fn start(config: Config, parts: Parts) -> Result<Service, StartError> 
     let clerk = clerk(&config, &mut background);
     let data = AuthData::new(Arc::clone(&store), &mesh, now);
     let service = AuthService::new(&config, store, tenancy, clerk, handle, Passwords::new());
-    let grpc = Grpc::new(Arc::new(service.with_mail(post)));
+    let service = service.with_mail(post).with_scanning(scanning(&config));
+    let service = service.with_breached(breached::list(config.breached.as_deref()));
+    for provider in service.providers() {
+        background.push(Box::new(move |stop| {
+            Box::pin(async move { provider.run(stop).await })
+        }));
+    }
+    let grpc = Grpc::new(Arc::new(service));
     let routes = tonic::service::Routes::new(AuthServiceServer::new(grpc.clone()))
         .add_service(AuthDataServiceServer::new(data))
         .add_service(ClientServiceServer::new(grpc.clone()))
         .add_service(MfaServiceServer::new(grpc.clone()))
         .add_service(OauthServiceServer::new(grpc.clone()))
+        .add_service(OidcServiceServer::new(grpc.clone()))
         .add_service(SessionServiceServer::new(grpc.clone()))
+        .add_service(PersonServiceServer::new(grpc.clone()))
         .add_service(RecoveryServiceServer::new(grpc))
         .add_service(RevocationServiceServer::new(RevocationRpc::new(revocations)));
     Ok(Service {
@@ -145,6 +168,15 @@ fn clerk(config: &Config, background: &mut Vec<Background>) -> Option<Arc<dyn Cl
         Box::pin(async move { keeper.run(stop).await })
     }));
     Some(verifier)
+}
+
+/// The keys of GitHub's secret scanning, if their address is configured; they are fetched when they are needed.
+fn scanning(config: &Config) -> Option<Arc<ScanningKeys>> {
+    let url = config.scanning_keys.clone()?;
+    Some(Arc::new(ScanningKeys::new(
+        url,
+        Egress::new(EgressOptions::default()),
+    )))
 }
 
 /// How long sign-ins are remembered, and the places from which they came.

@@ -30,6 +30,22 @@ pub(crate) struct Letter {
     pub(crate) token: SecretString,
 }
 
+/// What a person is told who did not ask for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Notice {
+    /// The address.
+    pub(crate) to: Email,
+    /// What was found where it should not be.
+    pub(crate) what: &'static str,
+}
+
+/// What waits to go out.
+#[derive(Debug)]
+enum Item {
+    Letter(Letter),
+    Notice(Notice),
+}
+
 /// A mail as it goes out.
 pub(crate) struct Mail {
     /// The address.
@@ -92,13 +108,22 @@ fn masked(email: &Email) -> String {
 
 /// Where letters are put.
 #[derive(Clone, Default)]
-pub(crate) struct Post(Option<mpsc::Sender<Letter>>);
+pub(crate) struct Post(Option<mpsc::Sender<Item>>);
 
 impl Post {
     /// Takes a letter. It goes out later, or not at all where no mail is sent.
     pub(crate) fn post(&self, letter: Letter) {
+        self.put(Item::Letter(letter));
+    }
+
+    /// Takes a notice, in the same way.
+    pub(crate) fn notify(&self, notice: Notice) {
+        self.put(Item::Notice(notice));
+    }
+
+    fn put(&self, item: Item) {
         let Some(letters) = &self.0 else { return };
-        if letters.try_send(letter).is_err() {
+        if letters.try_send(item).is_err() {
             tracing::warn!("a mail is dropped, as too many wait to go out");
         }
     }
@@ -106,7 +131,7 @@ impl Post {
 
 /// Carries letters to a mailer.
 pub(crate) struct Carrier {
-    letters: mpsc::Receiver<Letter>,
+    letters: mpsc::Receiver<Item>,
     mailer: Box<dyn Mailer>,
     links: String,
 }
@@ -149,8 +174,11 @@ impl Carrier {
         }
     }
 
-    async fn carry(&self, letter: Letter, stop: &CancellationToken) {
-        let mail = self.written(&letter);
+    async fn carry(&self, item: Item, stop: &CancellationToken) {
+        let mail = match &item {
+            Item::Letter(letter) => self.written(letter),
+            Item::Notice(notice) => told(notice),
+        };
         let mut pauses = PAUSES.iter();
         while let Err(error) = self.mailer.send(&mail).await {
             let pause = pauses.next().filter(|_| error.temporary && !stop.is_cancelled());
@@ -190,6 +218,21 @@ impl Carrier {
             subject,
             text: text.into(),
         }
+    }
+}
+
+/// A notice has no link: who gets one that did not come from us learns nothing to click on.
+fn told(notice: &Notice) -> Mail {
+    let text = format!(
+        "{} was found where others can read it, and was ended at once. Nobody can use it any more.\n\nIf a program of \
+         yours needs it, make a new one and keep it secret. The audit log of the workspace has the event \
+         `token.leaked`, with the place if it is known.\n",
+        notice.what
+    );
+    Mail {
+        to: notice.to.clone(),
+        subject: "A credential of yours was found and ended",
+        text: text.into(),
     }
 }
 

@@ -3,16 +3,22 @@
 mod api_keys;
 mod catalogue;
 mod clients;
+mod devices;
 mod exchange;
 mod introspect;
+mod leaks;
 mod limits;
 mod login;
 mod me;
+mod metadata;
 mod mfa;
+mod oidc;
+mod persons;
 mod refresh;
 mod register;
 mod reset;
 mod revoke;
+mod scanned;
 mod session;
 mod sessions;
 mod standing;
@@ -28,7 +34,7 @@ use std::sync::Arc;
 
 use causeway_context::{CallContext, SessionId, WorkspaceId};
 use causeway_crypto::token::RefreshTokenKey;
-use causeway_crypto::{AccessClaims, AccessTokenKey, Peppers};
+use causeway_crypto::{AccessClaims, AccessTokenKeys, JwkSet, Peppers};
 use causeway_errors::Violation;
 use causeway_outbox::RelayHandle;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -40,7 +46,9 @@ use crate::config::Config;
 use crate::domain::{Invalid, RefreshToken, Scopes, Session};
 use crate::error::AuthError;
 use crate::mailer::Post;
+use crate::oidc::SignIns;
 use crate::passwords::Passwords;
+use crate::scanning::ScanningKeys;
 use crate::store::AuthStore;
 use crate::subject::ClerkSessions;
 use crate::tenancy::{Membership, Tenancy};
@@ -50,9 +58,12 @@ pub(crate) use clients::{ClientChange, CreateClientRequest, RotationEnd, WithSec
 pub(crate) use exchange::{ExchangeRequest, Exchanged};
 pub(crate) use introspect::Introspected;
 pub(crate) use login::{LoggedIn, LoginRequest};
+pub(crate) use metadata::Metadata;
 pub(crate) use mfa::{Elevated, FactorState};
+pub(crate) use oidc::{FinishRequest, SignedIn, StartRequest};
 pub(crate) use register::RegisterRequest;
 pub(crate) use revoke::RevokeRequest;
+pub(crate) use scanned::{ScanReport, Scanned};
 pub(crate) use standing::Standing;
 pub(crate) use token_endpoint::{ClientCredentials, Granted, TokenRequest};
 pub(crate) use tokens::CreateTokenRequest;
@@ -72,11 +83,15 @@ pub(crate) struct AuthService {
     passwords: Passwords,
     breached: Arc<dyn BreachedPasswords>,
     mail: Post,
-    access_key: AccessTokenKey,
+    access_keys: Arc<AccessTokenKeys>,
     refresh_key: RefreshTokenKey,
     peppers: Peppers,
     verified: VerifiedClients,
+    /// Whose reports of tokens that were found are believed; nobody's when absent.
+    scanning: Option<Arc<ScanningKeys>>,
+    metadata: Option<Metadata>,
     mfa: mfa::Factors,
+    sign_ins: SignIns,
     /// Whom our tokens are for.
     audience: Option<String>,
     issuer: Option<String>,
@@ -84,6 +99,8 @@ pub(crate) struct AuthService {
     refresh_life: TimeDelta,
     session_life: TimeDelta,
     refresh_grace: TimeDelta,
+    device_life: Option<TimeDelta>,
+    platform_owner: Option<WorkspaceId>,
     registration_open: bool,
     single_tenant: bool,
 }
@@ -112,7 +129,6 @@ impl AuthService {
         relay: RelayHandle,
         passwords: Passwords,
     ) -> Self {
-        let (issuer, audience) = (config.issuer.clone(), config.audience.clone());
         Self {
             store,
             tenancy,
@@ -121,18 +137,22 @@ impl AuthService {
             passwords,
             breached: Arc::new(CommonPasswords),
             mail: Post::default(),
-            access_key: AccessTokenKey::new(&config.signing_secret, issuer, audience)
-                .with_max_lifetime(config.access_life),
+            access_keys: Arc::clone(&config.access_keys),
             refresh_key: RefreshTokenKey::new(&config.refresh_secret),
             peppers: Peppers::new(config.pepper.as_ref(), config.former_pepper.as_ref()),
             verified: VerifiedClients::default(),
+            scanning: None,
+            metadata: Metadata::of(config.mail.links.as_deref(), config.issuer.as_deref()),
             mfa: mfa::Factors::new(config),
+            sign_ins: SignIns::new(config),
             audience: config.audience.clone(),
             issuer: config.issuer.clone(),
             access_life: config.access_life,
             refresh_life: config.refresh_life,
             session_life: config.session_life,
             refresh_grace: config.refresh_grace,
+            device_life: config.device_life,
+            platform_owner: config.platform_owner,
             registration_open: config.registration_open,
             single_tenant: config.single_tenant,
         }
@@ -141,6 +161,16 @@ impl AuthService {
     /// The same use cases, whose mail goes that way.
     pub(crate) fn with_mail(self, mail: Post) -> Self {
         Self { mail, ..self }
+    }
+
+    /// The same use cases, which ask that list for passwords that others know.
+    pub(crate) fn with_breached(self, breached: Arc<dyn BreachedPasswords>) -> Self {
+        Self { breached, ..self }
+    }
+
+    /// The public keys of access tokens; none while a secret signs.
+    pub(crate) fn jwks(&self) -> JwkSet {
+        self.access_keys.jwks()
     }
 
     /// Lets the log have a fact before the answer goes out, if the log is quick. The fact is safe in the outbox anyway.
@@ -162,13 +192,14 @@ impl AuthService {
             iss: None,
             aud: None,
             sub: session.user.to_string(),
-            exp: now + self.access_life.num_seconds(),
+            exp: now + self.access_life_until(ctx, assurance.ends).num_seconds(),
             nbf: now,
             iat: now,
             jti: issued_id(ctx.now).to_string(),
             sid: session.id.to_string(),
             workspace_id: membership.workspace.to_string(),
             roles: vec![membership.role.clone()],
+            perm: membership.claimed(),
             scope: assurance.scope.join(" "),
             mfa: assurance.factor.is_some(),
             mfa_required: self.mfa.enforced && membership.mfa_required,
@@ -176,7 +207,7 @@ impl AuthService {
             act: assurance.act,
             client_id: None,
         };
-        Ok(self.access_key.sign(&claims)?.into())
+        Ok(self.access_keys.sign(&claims)?.into())
     }
 
     /// A refresh token that is issued now. It never outlives its session (REF-05).

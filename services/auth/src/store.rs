@@ -4,11 +4,12 @@
 //! that it happened, and both become visible in one step.
 
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 mod factor;
 pub(crate) mod guesses;
 pub(crate) mod history;
 mod memory;
+pub(crate) mod persons;
 mod postgres;
 pub(crate) mod recovery;
 
@@ -21,15 +22,17 @@ use uuid::Uuid;
 
 use crate::domain::{
     Account, Claim, Client, ClientId, Email, Hash, Identity, Member, NewSession, Opened, PersonalToken,
-    RefreshToken, Revocation, Session, SessionToken, Whose,
+    Proof, RefreshToken, Revocation, Session, SessionToken, Whose,
 };
 use crate::page::Page;
 
 pub(crate) use crate::data::store::DataStore;
+pub(crate) use causeway_revocation::Revocation as Revoked;
 pub(crate) use factor::FactorStore;
 pub(crate) use guesses::GuessStore;
 pub(crate) use history::HistoryStore;
 pub(crate) use memory::MemoryStore;
+pub(crate) use persons::PersonStore;
 pub(crate) use postgres::PgStore;
 pub(crate) use recovery::RecoveryStore;
 
@@ -75,6 +78,22 @@ fn closed_fact(fact: &OutboxEvent, session: SessionId, workspace: WorkspaceId) -
     }
 }
 
+/// The action of the fact that somebody signed in from where they did not before.
+const NEW_PLACE: &str = "login.new_place";
+
+/// The fact that a session was opened from a new network, or by a new program, after the fact that it was opened.
+fn new_place_fact(opened: &OutboxEvent, session: &Session, network: bool, agent: bool) -> OutboxEvent {
+    let fact = OutboxEvent {
+        id: Uuid::now_v7(),
+        action: NEW_PLACE.to_owned(),
+        ..opened.clone()
+    };
+    fact.detail("network", session.trace.network.as_str())
+        .detail("agent", session.trace.agent.as_str())
+        .detail("new_network", network)
+        .detail("new_agent", agent)
+}
+
 /// Local accounts.
 #[async_trait]
 pub(crate) trait AccountStore: Send + Sync + 'static {
@@ -110,13 +129,18 @@ pub(crate) trait IdentityStore: Send + Sync + 'static {
 
     /// The person with that identity.
     async fn find_identity(&self, identity: &Identity) -> Result<Option<Member>, StoreError>;
+
+    /// Notes that something was used which counts once. False if it was before; of many at once, one succeeds. Proofs that
+    /// ended before `now` are forgotten.
+    async fn use_proof(&self, proof: &Proof, now: DateTime<Utc>) -> Result<bool, StoreError>;
 }
 
 /// Sessions and their refresh tokens.
 #[async_trait]
 pub(crate) trait SessionStore: Send + Sync + 'static {
     /// Adds a session with its first refresh token, and the sign-in to the person's history. Nothing is changed if its
-    /// proof was used before, of which one of many at once succeeds, or if its password is not the account's any more.
+    /// proof was used before, of which one of many at once succeeds, if its password is not the account's any more, or if
+    /// the person is kept out. Of somebody who signed in before and comes from a new place a second fact tells.
     /// Proofs that ended before the session was opened are forgotten.
     async fn open_session(&self, new: &NewSession, fact: OutboxEvent) -> Result<Opened, StoreError>;
 
@@ -206,9 +230,17 @@ pub(crate) trait ClientStore: Send + Sync + 'static {
     /// The workspace of a client: a question that spans tenants.
     async fn workspace_of_client(&self, id: ClientId) -> Result<Option<WorkspaceId>, StoreError>;
 
-    /// Keeps a changed client under its next revision. False, with nothing changed and no fact, if it was changed since
-    /// `client` was read, or is not there.
-    async fn change_client(&self, client: &Client, fact: OutboxEvent) -> Result<bool, StoreError>;
+    /// The client of which one of those hashes is a stored secret, in force or not: a question that spans tenants.
+    async fn client_of_secret(&self, hashes: &[Hash]) -> Result<Option<(WorkspaceId, ClientId)>, StoreError>;
+
+    /// Keeps a changed client under its next revision, and tells every gateway what of it `ended`. False, with nothing
+    /// changed and no fact, if it was changed since `client` was read, or is not there.
+    async fn change_client(
+        &self,
+        client: &Client,
+        ended: Option<Revoked>,
+        fact: OutboxEvent,
+    ) -> Result<bool, StoreError>;
 
     /// Stores a client's secret in another form. Nothing happens if it is gone.
     async fn rehash_client_secret(
@@ -259,6 +291,7 @@ pub(crate) trait AuthStore:
     + FactorStore
     + GuessStore
     + HistoryStore
+    + PersonStore
     + RecoveryStore
     + DataStore
 {
@@ -273,6 +306,7 @@ impl<
         + FactorStore
         + GuessStore
         + HistoryStore
+        + PersonStore
         + RecoveryStore
         + DataStore,
 > AuthStore for S

@@ -1,10 +1,11 @@
 //! What auth asks the tenancy service: to make a first workspace, and where a person belongs.
 
 use async_trait::async_trait;
-use causeway_context::{Caller, RequestId, UserId, WorkspaceId};
+use causeway_context::{Caller, Held, RequestId, UserId, WorkspaceId};
 use causeway_contracts::tenancy::v1 as wire;
 use causeway_contracts::tenancy::v1::key_service_client::KeyServiceClient;
 use causeway_contracts::tenancy::v1::tenancy_service_client::TenancyServiceClient;
+use causeway_contracts::{PermissionSet, Role};
 use causeway_mesh::{Mesh, MeshChannel, OnBehalf};
 use tonic::{Code, Request, Status};
 
@@ -18,10 +19,32 @@ pub(crate) struct Membership {
     pub(crate) workspace: WorkspaceId,
     /// Its name.
     pub(crate) name: String,
-    /// The word of the person's role there.
+    /// The person's role there: the word of a built-in one, or the id of a custom one.
     pub(crate) role: String,
+    /// What a custom role holds; of no meaning for a built-in one.
+    pub(crate) custom: PermissionSet,
     /// Whether it demands a second factor (`mfa_policy`).
     pub(crate) mfa_required: bool,
+}
+
+impl Membership {
+    /// What the role holds now. A role that this version does not know holds nothing.
+    pub(crate) fn permissions(&self) -> PermissionSet {
+        Role::parse(&self.role).map_or(self.custom, PermissionSet::of_role)
+    }
+
+    /// What the person is there.
+    pub(crate) fn held(&self) -> Held {
+        Held {
+            roles: vec![self.role.clone()],
+            permissions: self.permissions(),
+        }
+    }
+
+    /// What an access token says beside the role, so that services can decide without asking (RBAC-03).
+    pub(crate) fn claimed(&self) -> Option<String> {
+        Role::parse(&self.role).is_none().then(|| self.custom.encode())
+    }
 }
 
 /// Tenancy did not do what was asked.
@@ -53,6 +76,17 @@ pub(crate) trait Tenancy: Sealer {
 
     /// Where the person belongs, the oldest workspace first.
     async fn memberships(&self, request: &RequestId, user: UserId) -> Result<Vec<Membership>, TenancyError>;
+
+    /// The person in one workspace; nothing for who does not belong to it.
+    async fn membership(
+        &self,
+        request: &RequestId,
+        user: UserId,
+        workspace: WorkspaceId,
+    ) -> Result<Option<Membership>, TenancyError> {
+        let all = self.memberships(request, user).await?;
+        Ok(all.into_iter().find(|one| one.workspace == workspace))
+    }
 }
 
 /// The tenancy service over the mesh.
@@ -98,8 +132,32 @@ impl Tenancy for MeshTenancy {
     }
 
     async fn memberships(&self, request: &RequestId, user: UserId) -> Result<Vec<Membership>, TenancyError> {
+        self.list(request, user, String::new()).await
+    }
+
+    /// Asks for no other: at a refresh that is one look instead of one for every workspace of the person.
+    async fn membership(
+        &self,
+        request: &RequestId,
+        user: UserId,
+        workspace: WorkspaceId,
+    ) -> Result<Option<Membership>, TenancyError> {
+        let found = self.list(request, user, workspace.to_string()).await?;
+        Ok(found.into_iter().find(|one| one.workspace == workspace))
+    }
+}
+
+impl MeshTenancy {
+    /// The person's memberships, or the one in that workspace.
+    async fn list(
+        &self,
+        request: &RequestId,
+        user: UserId,
+        workspace_id: String,
+    ) -> Result<Vec<Membership>, TenancyError> {
         let message = wire::ListMembershipsRequest {
             user_id: user.to_string(),
+            workspace_id,
         };
         let answer = self
             .tenancy
@@ -110,10 +168,11 @@ impl Tenancy for MeshTenancy {
         let wire::ListMembershipsResponse {
             memberships,
             mfa_workspace_ids,
+            custom_grants,
         } = answer.into_inner();
         memberships
             .into_iter()
-            .map(|membership| decode(membership, &mfa_workspace_ids))
+            .map(|membership| decode(membership, &mfa_workspace_ids, &custom_grants))
             .collect()
     }
 }
@@ -128,12 +187,20 @@ pub(crate) fn ours<T>(request_id: &RequestId, message: T) -> Request<T> {
     request
 }
 
-fn decode(membership: wire::Membership, demanding: &[String]) -> Result<Membership, TenancyError> {
+fn decode(
+    membership: wire::Membership,
+    demanding: &[String],
+    custom: &[wire::CustomGrant],
+) -> Result<Membership, TenancyError> {
     let workspace = membership.workspace.ok_or(TenancyError::Malformed)?;
+    let custom = custom.iter().find(|grant| grant.workspace_id == workspace.id);
     Ok(Membership {
         workspace: workspace.id.parse().map_err(|_| TenancyError::Malformed)?,
         name: workspace.name,
         role: membership.role,
+        custom: custom.map_or(PermissionSet::EMPTY, |grant| {
+            PermissionSet::from_bytes(&grant.permissions)
+        }),
         mfa_required: demanding.contains(&workspace.id),
     })
 }

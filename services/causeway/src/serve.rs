@@ -7,6 +7,7 @@ mod process;
 mod restored;
 mod roles;
 mod services;
+mod verifiers;
 
 pub use admin::MetricsText;
 pub use process::{Bind, Options, Running, start};

@@ -106,10 +106,13 @@ impl KeyCache {
         flight.boxed().shared()
     }
 
-    /// Keeps a key.
+    /// Keeps a key, unless it was destroyed while it was being unwrapped.
     pub(crate) fn put(&self, stored: &WrappedDataKey, key: Arc<DataKey>) {
-        let now = Instant::now();
+        let (place, now) = (place(stored), Instant::now());
         let mut state = self.state();
+        if state.is_destroyed(place) {
+            return;
+        }
         state.make_room();
         let entry = Entry {
             wrapped: stored.wrapped.clone(),
@@ -117,7 +120,7 @@ impl KeyCache {
             since: now,
             used: now,
         };
-        state.entries.insert(place(stored), entry);
+        state.entries.insert(place, entry);
     }
 
     /// Remembers that a key is destroyed, and overwrites it here.
@@ -135,9 +138,7 @@ impl KeyCache {
 
     /// Whether a key is known to be destroyed; one that is not may be so all the same.
     pub(crate) fn is_destroyed(&self, workspace: WorkspaceId, key: KeyPlace) -> bool {
-        let state = self.state();
-        let since = state.destroyed.get(&(workspace, key));
-        since.is_some_and(|since| since.elapsed() < LIFETIME)
+        self.state().is_destroyed((workspace, key))
     }
 
     /// Drops the keys whose time is over: nobody may ever ask for them again.
@@ -154,6 +155,11 @@ impl KeyCache {
 }
 
 impl State {
+    fn is_destroyed(&self, place: Place) -> bool {
+        let since = self.destroyed.get(&place);
+        since.is_some_and(|since| since.elapsed() < LIFETIME)
+    }
+
     fn find(&mut self, stored: &WrappedDataKey) -> Option<Unwrapped> {
         let place = place(stored);
         if let Some(entry) = self.entries.get_mut(&place) {

@@ -5,13 +5,13 @@ mod export;
 mod invitation;
 mod keys;
 mod member;
+mod role;
 mod rotation;
 mod settings;
 
 use std::fmt;
 
 use causeway_context::{UserId, WorkspaceId};
-use causeway_contracts::Role;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -24,7 +24,12 @@ pub(crate) use export::{
 };
 pub(crate) use invitation::{Email, Invitation, PREFIX as INVITATION_PREFIX, SecretHash, lifetime};
 pub(crate) use keys::{KeyPlace, KeyState, Rewrapped, Ring, StoredKey, WrappedDataKey};
-pub(crate) use member::{MEMBERS_WRITE, MemberChange, MemberStep, SETTLED, Standing, may_grant};
+pub(crate) use member::{
+    INVITATIONS_WRITE, MEMBERS_WRITE, MemberChange, MemberStep, SETTLED, Standing, may_grant,
+};
+pub(crate) use role::{
+    CustomRole, HeldRole, MemberRole, RoleChange, RoleId, RoleName, RoleStanding, RoleStep,
+};
 pub(crate) use rotation::{Counted, KeyChange, Lease, Requester, Rotation, RotationStep, UnreadableRow};
 pub(crate) use settings::{
     AiModel, AiProvider, AiSettings, BaseUrl, MfaPolicy, RetentionDays, SettingChange, Settings, region,
@@ -86,7 +91,7 @@ pub struct Member {
     /// The person.
     pub user: UserId,
     /// What the person is there.
-    pub role: Role,
+    pub role: MemberRole,
     /// Since when.
     pub joined_at: DateTime<Utc>,
 }

@@ -13,7 +13,18 @@ pub(crate) fn reach(place: &str) {
     }
 }
 
+/// As [`reach`], at a place that there is once for each of several parts.
+#[cfg(debug_assertions)]
+pub(crate) fn reach_in(place: &str, part: &str) {
+    reach(&format!("{place}.{part}"));
+}
+
 /// Nothing.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub(crate) fn reach(_: &str) {}
+
+/// Nothing.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub(crate) fn reach_in(_: &str, _: &str) {}

@@ -6,6 +6,7 @@ mod lifecycle;
 mod members;
 mod platform;
 mod revocations;
+mod roles;
 mod settings;
 
 use std::sync::Arc;
@@ -121,15 +122,32 @@ impl TenancyService for Grpc {
         &self,
         request: Request<wire::ListMembershipsRequest>,
     ) -> Answer<wire::ListMembershipsResponse> {
-        let mut fields = Fields::default();
-        let Some(user) = fields.check("user_id", request.get_ref().user_id.parse::<UserId>()) else {
+        let (request, mut fields) = (request.into_inner(), Fields::default());
+        let user = fields.check("user_id", request.user_id.parse::<UserId>());
+        let only = match request.workspace_id.as_str() {
+            "" => Some(None),
+            id => fields.check("workspace_id", id.parse::<WorkspaceId>()).map(Some),
+        };
+        let (Some(user), Some(only)) = (user, only) else {
             return Err(fields.refuse());
         };
-        let memberships = self.0.memberships(user).await.map_err(refuse)?;
-        let demanding = self.0.demanding_mfa(&memberships).await.map_err(refuse)?;
+        let (memberships, demanding) = match only {
+            Some(workspace) => self.0.membership_in(workspace, user).await.map_err(refuse)?,
+            None => {
+                let memberships = self.0.memberships(user).await.map_err(refuse)?;
+                let demanding = self.0.demanding_mfa(&memberships).await.map_err(refuse)?;
+                (memberships, demanding)
+            }
+        };
+        let grants = self.0.custom_grants(&memberships).await.map_err(refuse)?;
+        let grants = grants.into_iter().map(|(workspace, held)| wire::CustomGrant {
+            workspace_id: workspace.to_string(),
+            permissions: held.to_bytes(),
+        });
         Ok(Response::new(wire::ListMembershipsResponse {
             memberships: memberships.into_iter().map(Into::into).collect(),
             mfa_workspace_ids: demanding.iter().map(ToString::to_string).collect(),
+            custom_grants: grants.collect(),
         }))
     }
 
@@ -339,7 +357,7 @@ impl From<Workspace> for wire::Workspace {
 
 impl From<Membership> for wire::Membership {
     fn from(membership: Membership) -> Self {
-        let role = membership.member.role.as_str().to_owned();
+        let role = membership.member.role.to_string();
         Self {
             workspace: Some(membership.workspace.into()),
             role,
@@ -351,7 +369,7 @@ impl From<Member> for wire::Member {
     fn from(member: Member) -> Self {
         Self {
             user_id: member.user.to_string(),
-            role: member.role.as_str().to_owned(),
+            role: member.role.to_string(),
             joined_at: Some(to_timestamp(member.joined_at)),
         }
     }

@@ -1,4 +1,4 @@
-//! What the schemas of this service keep of tenants: the one list that erasures, exports and the sealing anew go by.
+//! What the schemas of this service keep of tenants: the lists that erasures, exports and the sealing anew go by.
 
 use causeway_holder::{Holding, RowOwner, Rows, SealedColumn, TENANT_TABLE, TenantTable};
 
@@ -53,6 +53,13 @@ pub static HOLDING: Holding = Holding {
             subject: Some("user_id"),
             ..TENANT_TABLE
         },
+        // After those who have a role.
+        TenantTable {
+            name: "roles",
+            key: &["id"],
+            omit: &["name_key"],
+            ..TENANT_TABLE
+        },
         TenantTable {
             name: "settings",
             ..TENANT_TABLE
@@ -88,5 +95,41 @@ pub static HOLDING: Holding = Holding {
             "doomed_objects",
             "the list of bytes to throw away; it empties itself",
         ),
+    ],
+};
+
+/// The schema `keystore`. It has no `erasures_applied`: what is erased here goes in the transaction that erases in
+/// `tenancy`, and a restored keystore is cleared anew by every replay.
+pub static KEYSTORE_HOLDING: Holding = Holding {
+    schema: "keystore",
+    tables: &[
+        TenantTable {
+            name: "rotation_failures",
+            key: &["rotation", "table_name", "row_key"],
+            ..TENANT_TABLE
+        },
+        TenantTable {
+            name: "rotation_leases",
+            owner: RowOwner::Column,
+            key: &["workspace"],
+            rows: Rows::NotExported,
+            ..TENANT_TABLE
+        },
+        TenantTable {
+            name: "rotations",
+            key: &["id"],
+            ..TENANT_TABLE
+        },
+    ],
+    others: &[
+        (
+            "workspace_keys",
+            "wrapped keys: destroyed by an erasure and left as marks, and never shown",
+        ),
+        (
+            "keyed_workspaces",
+            "ids of workspaces: a mark that there were keys, for whoever wraps them anew",
+        ),
+        ("outbox", "a fact goes as soon as the audit log has it"),
     ],
 };

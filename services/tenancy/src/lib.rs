@@ -31,6 +31,7 @@ use causeway_contracts::tenancy::v1::key_service_server::KeyServiceServer;
 use causeway_contracts::tenancy::v1::member_service_server::MemberServiceServer;
 use causeway_contracts::tenancy::v1::platform_service_server::PlatformServiceServer;
 use causeway_contracts::tenancy::v1::revocation_service_server::RevocationServiceServer;
+use causeway_contracts::tenancy::v1::role_service_server::RoleServiceServer;
 use causeway_contracts::tenancy::v1::settings_service_server::SettingsServiceServer;
 use causeway_contracts::tenancy::v1::tenancy_service_server::TenancyServiceServer;
 use causeway_crypto::{KeyError, KeyProvider as _, LocalRing};
@@ -45,7 +46,7 @@ use uuid::Uuid;
 
 pub use causeway_kms::{AccessKey, KmsOptions, Patience};
 pub use config::Config;
-pub use holding::HOLDING;
+pub use holding::{HOLDING, KEYSTORE_HOLDING};
 pub use keys::{
     KeyCount, KeyOperationError, KeyOperations, KeyReport, RewrapProgress, fingerprint, new_master_key,
 };
@@ -251,6 +252,7 @@ fn routes(grpc: Grpc) -> Routes {
     let crypto = CryptoServiceServer::new(grpc.clone()).max_decoding_message_size(MAX_BATCH_BYTES);
     let keys = KeyServiceServer::new(grpc.clone()).max_decoding_message_size(MAX_BATCH_BYTES);
     Routes::new(MemberServiceServer::new(grpc.clone()))
+        .add_service(RoleServiceServer::new(grpc.clone()))
         .add_service(PlatformServiceServer::new(grpc.clone()))
         .add_service(SettingsServiceServer::new(grpc.clone()))
         .add_service(ErasureServiceServer::new(grpc.clone()))

@@ -11,6 +11,27 @@ pub enum Refusal {
     /// A role is involved that the caller does not hold.
     #[error("the role is above the caller's own")]
     RoleAboveOwn,
+    /// A permission is involved that the caller does not hold.
+    #[error("a permission is not the caller's own")]
+    PermissionNotHeld,
+    /// There is no such role in the workspace.
+    #[error("no such role")]
+    RoleNotFound,
+    /// The name is another role's.
+    #[error("the name is another role's")]
+    RoleExists,
+    /// The role is another version than the one that the change is of.
+    #[error("the role was changed meanwhile")]
+    RoleChanged,
+    /// A member or an open invitation has the role.
+    #[error("somebody has the role")]
+    RoleInUse,
+    /// The workspace has as many roles as it may.
+    #[error("there are too many roles")]
+    TooManyRoles,
+    /// A part of the product.
+    #[error("the role is built in")]
+    RoleBuiltIn,
     /// The workspace would be without an owner.
     #[error("the last owner cannot go")]
     LastOwner,
@@ -85,6 +106,31 @@ impl Refusal {
                 "you may not change who belongs to the workspace",
             ),
             Self::RoleAboveOwn => ApiError::forbidden("ROLE_ABOVE_OWN", "the role is above your own"),
+            Self::PermissionNotHeld => {
+                ApiError::forbidden("PERMISSION_NOT_HELD", "a permission among them is not your own")
+            }
+            Self::RoleNotFound => ApiError::not_found("ROLE_NOT_FOUND", "role not found"),
+            Self::RoleExists => {
+                ApiError::new(Code::AlreadyExists, "ROLE_EXISTS", "another role has this name")
+            }
+            Self::RoleChanged => ApiError::new(
+                Code::Aborted,
+                "ROLE_CHANGED",
+                "the role has another version by now: read it again",
+            ),
+            Self::RoleInUse => ApiError::new(
+                Code::Aborted,
+                "ROLE_IN_USE",
+                "members or open invitations have the role: give them another one first",
+            ),
+            Self::TooManyRoles => ApiError::new(
+                Code::FailedPrecondition,
+                "TOO_MANY_ROLES",
+                "the workspace has 100 roles of its own: delete one first",
+            ),
+            Self::RoleBuiltIn => {
+                ApiError::forbidden("ROLE_BUILT_IN", "built-in roles cannot be changed or deleted")
+            }
             Self::LastOwner => ApiError::new(
                 Code::FailedPrecondition,
                 "LAST_OWNER",

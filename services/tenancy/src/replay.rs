@@ -2,7 +2,7 @@
 
 use causeway_context::{UserId, WorkspaceId};
 use causeway_database::{Database, DatabaseError, Finding, SystemTx};
-use causeway_holder::Tombstone;
+use causeway_holder::{Buried, Tombstone};
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
@@ -37,27 +37,27 @@ impl Restored {
         }
     }
 
-    /// The tombstones of all erasures that are finished, in the order of their numbers. One that is still at work goes on
-    /// by itself.
+    /// All tombstones, in the order of their numbers. An erasure that is still at work goes on by itself.
     ///
     /// # Errors
     /// The ledger cannot be read.
-    pub async fn tombstones(&self) -> Result<Vec<Tombstone>, ReplayError> {
-        Ok(self.store.finished_tombstones().await?)
+    pub async fn ledger(&self) -> Result<Vec<Buried>, ReplayError> {
+        Ok(self.store.tombstones().await?)
     }
 
     /// Data keys that an old backup of the keystore has brought back.
     ///
     /// # Errors
     /// No answer from the database.
-    pub async fn revived_keys(&self, tombstones: &[Tombstone]) -> Result<Vec<Finding>, DatabaseError> {
+    pub async fn revived_keys(&self, ledger: &[Buried]) -> Result<Vec<Finding>, DatabaseError> {
         #[derive(QueryableByName)]
         struct Revived {
             #[diesel(sql_type = SqlUuid)]
             workspace_id: Uuid,
         }
-        let gone: &Vec<Uuid> = &tombstones
-            .iter()
+        let finished = ledger.iter().filter(|buried| buried.finished);
+        let gone: &Vec<Uuid> = &finished
+            .map(|buried| &buried.tombstone)
             .filter(|tombstone| tombstone.subject.is_none())
             .map(|tombstone| tombstone.workspace.0)
             .collect();
@@ -119,6 +119,7 @@ impl Restored {
     ) -> Result<Vec<UserId>, ReplayError> {
         if tombstone.subject.is_none() {
             self.store.destroy_keys(tombstone.workspace, now).await?;
+            self.store.forget_rotations(tombstone).await?;
         }
         let applied = self.store.apply_tombstone(tombstone, now).await?;
         while self.store.doomed_objects(tombstone.workspace).await? > 0 {

@@ -6,6 +6,7 @@ mod export;
 mod fields;
 mod members;
 mod modes;
+mod roles;
 mod rotation;
 mod secrets;
 mod settings;
@@ -27,7 +28,7 @@ pub use erasure::Lifecycle;
 pub(crate) use erasure::{ErasureJob, MeshAddresses, OwnData, background_fact};
 pub(crate) use export::ExportJob;
 
-pub(crate) use crypto::{Crypted, Item};
+pub(crate) use crypto::{Item, OpenedItem, SealedItem};
 pub(crate) use fields::{Field, Place as FieldPlace, SealedField};
 pub use modes::Modes;
 pub(crate) use rotation::Rotations;
@@ -175,7 +176,7 @@ impl Tenancy {
             Member {
                 workspace: id,
                 user,
-                role: Role::Owner,
+                role: Role::Owner.into(),
                 joined_at: ctx.now,
             },
         )

@@ -10,6 +10,7 @@ pub(crate) mod lifecycle;
 mod memory;
 mod only;
 mod postgres;
+mod roles;
 
 use async_trait::async_trait;
 use causeway_context::{UserId, WorkspaceId};
@@ -18,8 +19,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::domain::{
-    Invitation, Member, MemberChange, Membership, Secret, SecretHash, SecretName, SettingChange, Settings,
-    Workspace, WorkspaceName,
+    Invitation, Member, MemberChange, Membership, MfaPolicy, Secret, SecretHash, SecretName, SettingChange,
+    Settings, Workspace, WorkspaceName,
 };
 use crate::page::{Page, TimePlace};
 use crate::refusal::Refusal;
@@ -31,6 +32,7 @@ pub(crate) use lifecycle::{ExportStore, LedgerStore, LifecycleStore, TenantRows,
 pub(crate) use memory::MemoryStore;
 pub(crate) use only::{Joined, Joining, OnlyStore};
 pub(crate) use postgres::PgStore;
+pub(crate) use roles::RoleStore;
 
 /// A cause, kept for the log.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -167,6 +169,14 @@ pub(crate) trait SettingsStore: Send + Sync + 'static {
     /// The settings; nothing if there is no such workspace.
     async fn find_settings(&self, workspace: WorkspaceId) -> Result<Option<Settings>, StoreError>;
 
+    /// The person in the workspace, and what that says of second factors: one look, for what is asked at every refresh of
+    /// a session.
+    async fn find_membership(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+    ) -> Result<Option<(Membership, MfaPolicy)>, StoreError>;
+
     /// Makes the changes and answers the settings after them; [`StoreError::Refused`] if [`Settings::with`] does,
     /// [`StoreError::NoParent`].
     async fn change_settings(
@@ -228,11 +238,25 @@ pub(crate) trait SecretStore: Send + Sync + 'static {
 
 /// All that the service keeps.
 pub(crate) trait TenancyStore:
-    WorkspaceStore + OnlyStore + MemberStore + SettingsStore + KeyStores + SecretStore + LifecycleStore
+    WorkspaceStore
+    + OnlyStore
+    + MemberStore
+    + RoleStore
+    + SettingsStore
+    + KeyStores
+    + SecretStore
+    + LifecycleStore
 {
 }
 
-impl<S: WorkspaceStore + OnlyStore + MemberStore + SettingsStore + KeyStores + SecretStore + LifecycleStore>
-    TenancyStore for S
+impl<S> TenancyStore for S where
+    S: WorkspaceStore
+        + OnlyStore
+        + MemberStore
+        + RoleStore
+        + SettingsStore
+        + KeyStores
+        + SecretStore
+        + LifecycleStore
 {
 }

@@ -86,9 +86,13 @@ fn every_kind_of_end_is_seen() {
     let mine = ids();
     let client = Uuid::now_v7();
     let mut machine = token(&mine, at(0));
-    machine.sub = format!("cw_client_{}", client.simple());
+    machine.client_id = Some(format!("cw_client_{}", client.simple()));
+    let role = Uuid::now_v7();
+    let mut with_role = token(&mine, at(0));
+    with_role.roles = vec![role.to_string()];
     for (ended, token) in [
         (Ended::User(mine.user), token(&mine, at(0))),
+        (Ended::Role(role), with_role),
         (Ended::Workspace(mine.workspace), token(&mine, at(0))),
         (Ended::Client(client), machine),
     ] {
@@ -99,6 +103,60 @@ fn every_kind_of_end_is_seen() {
         let of_an_erasure = revoked(&[Revocation::of(ended, at(1), LIFE)]).includes(&token, true);
         assert_eq!(of_an_erasure, ended != Ended::Workspace(mine.workspace));
         assert!(!revoked(&[]).includes(&token, false));
+    }
+}
+
+#[test]
+fn a_token_ends_with_the_machine_s_credential_on_which_it_hangs() {
+    let mine = ids();
+    let (client, opaque) = (Uuid::now_v7(), TokenId::generate());
+    let hanging = |credential: String, issued| {
+        let mut token = token(&mine, issued);
+        (token.sid, token.client_id) = (String::new(), Some(credential));
+        token
+    };
+    let of_client = |issued| hanging(format!("cw_client_{}", client.simple()), issued);
+    let of_token = |issued| hanging(format!("cw_token_{}", opaque.0.simple()), issued);
+    let switched_off = revoked(&[Revocation::before(Ended::Client(client), at(500), LIFE)]);
+    assert!(switched_off.includes(&of_client(at(499)), false));
+    assert!(
+        !switched_off.includes(&of_client(at(500)), false),
+        "switched on again"
+    );
+    assert!(!switched_off.includes(&of_token(at(0)), false));
+    let ended = revoked(&[Revocation::of(Ended::Token(opaque), at(500), LIFE)]);
+    assert!(ended.includes(&of_token(at(900)), false) && !ended.includes(&of_client(at(0)), false));
+    let mut impostor = token(&mine, at(0));
+    impostor.sub = format!("cw_client_{}", client.simple());
+    assert!(
+        !switched_off.includes(&impostor, false),
+        "only its credential is a client"
+    );
+}
+
+#[test]
+fn what_is_known_of_a_machine_goes_when_something_of_it_ends() {
+    let (client, opaque, mine) = (Uuid::now_v7(), TokenId::generate(), ids());
+    let (named, token) = (
+        format!("cw_client_{}", client.simple()),
+        format!("cw_token_{}", opaque.0.simple()),
+    );
+    let person = Caller::person(
+        causeway_contracts::CallerKind::Token,
+        mine.user,
+        mine.workspace,
+        &[],
+        &[],
+        opaque.to_string(),
+    );
+    assert!(concerns_machine(&named, None, &Ended::Client(client)));
+    assert!(concerns_machine(&token, None, &Ended::Token(opaque)));
+    for ended in [Ended::User(mine.user), Ended::Workspace(mine.workspace)] {
+        assert!(concerns_machine(&token, Some(&person), &ended));
+        assert!(!concerns_machine(&token, None, &ended));
+    }
+    for other in [Ended::Client(Uuid::now_v7()), Ended::Token(TokenId::generate())] {
+        assert!(!concerns_machine(&named, None, &other) && !concerns_machine(&token, Some(&person), &other));
     }
 }
 
@@ -157,10 +215,12 @@ async fn parts_are_read_to_their_end_and_the_first_says_where_to_resume() {
         std::future::ready(Ok(Response::new(answer)))
     };
     let (revoked, credentials) = (Revoked::default(), Cache::new());
+    let machines = Standings::default();
     let mut source = Source {
         service: "auth",
         revoked: &revoked,
         credentials: &credentials,
+        machines: &machines,
         place: String::new(),
         asked: None,
         is_stale: false,
@@ -178,10 +238,12 @@ async fn a_service_that_is_away_makes_stale_and_forgets_nothing() {
         revoked(&[Revocation::of(Ended::Session(mine.session), at(0), LIFE)]),
         Cache::new(),
     );
+    let machines = Standings::default();
     let mut source = Source {
         service: "auth",
         revoked: &revoked,
         credentials: &credentials,
+        machines: &machines,
         place: "p".to_owned(),
         asked: None,
         is_stale: false,

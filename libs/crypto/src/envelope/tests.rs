@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -72,6 +74,7 @@ fn vectors() -> Vec<Vector> {
     serde_json::from_str(include_str!("../../tests/vectors/envelope.json")).expect("the vectors are JSON")
 }
 
+/// KEY-01.
 #[test]
 fn the_format_is_frozen() {
     for vector in vectors() {
@@ -130,6 +133,19 @@ fn the_same_content_never_seals_to_the_same_bytes() {
     assert_ne!(seal(), seal());
 }
 
+/// KEY-04: no nonce is drawn, and none is used twice under one key: a key seals one message. So nothing has to be counted.
+#[test]
+fn every_message_has_a_key_of_its_own() {
+    let sealed: Vec<Vec<u8>> = (0..1000)
+        .map(|_| seal(&key(1), 1, CONTENT, &place()).expect("seals"))
+        .collect();
+    let ids: BTreeSet<&[u8]> = sealed.iter().map(|envelope| &envelope[10..34]).collect();
+    // Out of one expansion with the key: where the commitments differ, the keys do.
+    let commitments: BTreeSet<&[u8]> = sealed.iter().map(|envelope| &envelope[34..66]).collect();
+    assert_eq!((ids.len(), commitments.len()), (1000, 1000));
+}
+
+/// KEY-03.
 #[test]
 fn a_value_that_was_moved_does_not_open() {
     let places: Vec<_> = std::iter::once(place()).chain(other_places()).collect();
@@ -210,6 +226,7 @@ fn unknown_formats_and_suites_are_named() {
     assert_eq!(with(5, 9), Err(CryptoError::UnknownSuite(9)));
 }
 
+/// KEY-01.
 #[test]
 fn no_prefix_of_an_envelope_panics_or_opens() {
     let envelope = seal(&key(1), 1, CONTENT, &place()).expect("seals");

@@ -8,10 +8,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::claims::AccessClaims;
 use super::compact::{Accepted, Signer, is_kind, payload};
 use super::key::{KeyTextError, SigningAlgorithm, SigningKey, VerifyingKey};
+use super::private::{self, NamedKey};
 use super::public::{JwkSet, PublicKey};
 use super::{Reason, TokenError};
 
-const TYP: &str = "at+jwt";
+pub(super) const TYP: &str = "at+jwt";
 const DEFAULT_LIFETIME: TimeDelta = TimeDelta::minutes(15);
 
 /// The keys of access tokens: one that signs, or none, and those that verify, which include it. An issuer or audience
@@ -37,22 +38,23 @@ pub type AccessTokenKey = AccessTokenKeys;
 impl AccessTokenKeys {
     /// A secret that signs and verifies (HS256) tokens that live at most 15 minutes.
     pub fn new(secret: &SecretString, issuer: Option<String>, audience: Option<String>) -> Self {
+        let key = SigningKey::from_secret(secret.expose_secret().as_bytes());
         Self::verify_only(issuer, audience)
-            .signed_by(SigningKey::from_secret(secret.expose_secret().as_bytes()))
+            .signed_by(NamedKey { key, kid: None })
             .expect("a secret needs no parsing")
     }
 
-    /// A private key that signs, out of one `PRIVATE KEY` block (PKCS#8): Ed25519 gives EdDSA, P-256 gives ES256. Line
-    /// ends may be written as `\n`.
+    /// A private key that signs: one `PRIVATE KEY` block (PKCS#8), whose line ends may be written as `\n`, or a JSON Web
+    /// Key. Ed25519 gives EdDSA, P-256 gives ES256.
     ///
     /// # Errors
     /// [`KeyTextError`], which shows nothing of the text.
-    pub fn from_pkcs8_pem(
-        pem: &SecretString,
+    pub fn from_private_key(
+        text: &SecretString,
         issuer: Option<String>,
         audience: Option<String>,
     ) -> Result<Self, KeyTextError> {
-        Self::verify_only(issuer, audience).signed_by(SigningKey::from_pkcs8_pem(pem)?)
+        Self::verify_only(issuer, audience).signed_by(private::read(text)?)
     }
 
     /// No key yet, and none that signs: for who only verifies (JWT-14). Accepts nothing before
@@ -67,8 +69,8 @@ impl AccessTokenKeys {
         }
     }
 
-    fn signed_by(mut self, key: SigningKey) -> Result<Self, KeyTextError> {
-        let (signer, accepted) = Signer::new(key, TYP)?;
+    fn signed_by(mut self, NamedKey { key, kid }: NamedKey) -> Result<Self, KeyTextError> {
+        let (signer, accepted) = Signer::named(key, kid, TYP)?;
         self.signer = Some(signer);
         self.accepted.push(accepted);
         Ok(self)
@@ -90,14 +92,6 @@ impl AccessTokenKeys {
         Ok(self)
     }
 
-    /// Accepts what `secret` signed too, while tokens from before the move to another key live.
-    #[must_use]
-    pub fn accepting_secret(mut self, secret: &SecretString) -> Self {
-        let key = VerifyingKey::from_secret(secret.expose_secret().as_bytes());
-        self.accepted.push(Accepted::new(key, TYP));
-        self
-    }
-
     /// The same keys for tokens that may live as long as `longest` (`AUTH_ACCESS_TOKEN_TTL_MINUTES`). Who signs and who
     /// verifies must agree on it.
     #[must_use]
@@ -106,18 +100,21 @@ impl AccessTokenKeys {
         self
     }
 
+    /// The same keys that parse every header, also the one that all our tokens have.
+    #[cfg(test)]
+    pub(super) fn without_a_usual_header(mut self) -> Self {
+        let general = |one: Accepted| {
+            let kid = one.key().kid().map(str::to_owned);
+            one.named(kid.as_deref())
+        };
+        self.accepted = self.accepted.into_iter().map(general).collect();
+        self
+    }
+
     /// The algorithm of the key that signs, if there is one.
     pub fn signing_algorithm(&self) -> Option<SigningAlgorithm> {
         let own = self.accepted.first().filter(|_| self.signer.is_some());
         own.map(|own| own.key().algorithm())
-    }
-
-    /// Whether a secret is among the keys: then whoever verifies could sign, and no more than one role may verify
-    /// (JWT-14).
-    pub fn shares_a_secret(&self) -> bool {
-        self.accepted
-            .iter()
-            .any(|one| one.key().algorithm() == SigningAlgorithm::Hs256)
     }
 
     /// The public keys, the signing one's first.

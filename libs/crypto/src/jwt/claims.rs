@@ -31,6 +31,9 @@ pub struct AccessClaims {
     pub workspace_id: String,
     /// The person's roles there.
     pub roles: Vec<String>,
+    /// What a custom role among them holds, as the bits of permission ids in base64url (RBAC-03). Built-in roles need none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perm: Option<String>,
     /// Permissions, separated by blanks, to which it is narrowed; empty narrows nothing.
     pub scope: String,
     /// Whether a second factor was passed.
@@ -102,6 +105,7 @@ pub(super) fn own_spelling(text: &str) -> Option<AccessClaims> {
         sid: rest.optional(",\"sid\":\"")?.unwrap_or_default(),
         workspace_id: rest.text(",\"workspace_id\":\"")?,
         roles: rest.texts(",\"roles\":[")?,
+        perm: rest.optional(",\"perm\":\"")?,
         scope: rest.text(",\"scope\":\"")?,
         mfa: rest.boolean(",\"mfa\":")?,
         mfa_required: rest.skip(",\"mfa_required\":true").is_some(),

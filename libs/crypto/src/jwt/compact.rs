@@ -21,6 +21,20 @@ pub fn fits_jwt(text: &str) -> bool {
     Parts::of(text).is_some()
 }
 
+/// The key that an access token names, out of a header that may name one (JWT-02, JWT-03, JWT-04); nothing where it names
+/// none. Says nothing of its worth: it is a hint for a look-up among trusted keys.
+///
+/// # Errors
+/// [`TokenError`] for another form or kind, or a header that brings keys or demands.
+pub fn named_key(token: &str) -> Result<Option<String>, TokenError> {
+    let parts = Parts::of(token).ok_or(Reason::Shape)?;
+    let header = read_header(&decode(parts.header)?)?;
+    if !is_kind(header.typ.as_deref(), super::access::TYP) {
+        return Err(Reason::Kind.into());
+    }
+    Ok(header.kid)
+}
+
 /// A token taken apart, each part still encoded.
 pub(super) struct Parts<'t> {
     /// Header and claims with the dot between them.
@@ -107,7 +121,16 @@ pub(super) struct Signer {
 impl Signer {
     /// `key` for tokens of kind `typ`, and the half of it that verifies them.
     pub(super) fn new(key: SigningKey, typ: &str) -> Result<(Self, Accepted), KeyTextError> {
-        let accepted = Accepted::new(key.verifying()?, typ);
+        Self::named(key, None, typ)
+    }
+
+    /// The same under another name than the key's thumbprint.
+    pub(super) fn named(
+        key: SigningKey,
+        kid: Option<String>,
+        typ: &str,
+    ) -> Result<(Self, Accepted), KeyTextError> {
+        let accepted = Accepted::new(key.verifying(kid)?, typ);
         let header = accepted.header.clone();
         Ok((Self { key, header }, accepted))
     }

@@ -1,10 +1,16 @@
-//! Tokens that others signed with RSA: the same shape, header and claim rules as for our own, a key that is looked up.
+//! Tokens that others signed, with RSA or on P-256: the same shape, header and claim rules as for our own, a key that is
+//! looked up.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 
 use super::compact::{Parts, decode, read_claims, read_header};
+use super::key::{KeyTextError, SigningAlgorithm};
+use super::public::PublicKey;
 use super::{Reason, Span, TokenError};
 
 /// What RFC 7515 calls a JWT that says its kind.
@@ -75,11 +81,84 @@ fn unpadded(number: &[u8]) -> &[u8] {
     &number[zeros..]
 }
 
+/// With what somebody else's token may be signed (RFC 7518 §3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForeignAlgorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// ECDSA over P-256 with SHA-256.
+    Es256,
+}
+
+impl ForeignAlgorithm {
+    const ALL: [Self; 2] = [Self::Rs256, Self::Es256];
+
+    /// Its name in a header, where case matters.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Es256 => "ES256",
+        }
+    }
+}
+
+/// A public key of somebody else. It has one algorithm, whatever a token says (JWT-01).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ForeignKey {
+    /// For RS256.
+    Rsa(RsaKey),
+    /// For ES256.
+    P256(PublicKey),
+}
+
+impl From<RsaKey> for ForeignKey {
+    fn from(key: RsaKey) -> Self {
+        Self::Rsa(key)
+    }
+}
+
+impl ForeignKey {
+    /// The key of a point on P-256.
+    ///
+    /// # Errors
+    /// [`KeyTextError`] for coordinates of another length, or of a point that is not on the curve.
+    pub fn p256(x: &[u8], y: &[u8]) -> Result<Self, KeyTextError> {
+        // 4 marks a point with both coordinates.
+        let point = [&[4], x, y].concat();
+        if x.len() != y.len() {
+            return Err(KeyTextError::Unsupported);
+        }
+        PublicKey::new(SigningAlgorithm::Es256, &point).map(Self::P256)
+    }
+
+    /// What it verifies.
+    pub const fn algorithm(&self) -> ForeignAlgorithm {
+        match self {
+            Self::Rsa(_) => ForeignAlgorithm::Rs256,
+            Self::P256(_) => ForeignAlgorithm::Es256,
+        }
+    }
+
+    fn signed(&self, message: &[u8], signature: &[u8]) -> bool {
+        match self {
+            Self::Rsa(key) => key.signed(message, signature),
+            Self::P256(key) => key.verifies(message, signature),
+        }
+    }
+}
+
+/// The left half of the SHA-256 of a text, as `at_hash` holds that of an access token (OpenID Connect Core §3.1.3.6).
+pub fn half_hash(text: &str) -> String {
+    let hash = digest(&SHA256, text.as_bytes());
+    URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16])
+}
+
 /// A token of somebody else's that was taken apart and is not believed yet. Its header is known, its claims are not.
 pub struct ForeignToken<'t> {
     signed: &'t str,
     claims: &'t str,
     signature: Vec<u8>,
+    algorithm: ForeignAlgorithm,
     kid: String,
 }
 
@@ -89,12 +168,21 @@ impl<'t> ForeignToken<'t> {
     /// # Errors
     /// [`TokenError`] for another form, another algorithm or kind, no key id, or a header that brings keys or demands.
     pub fn read(text: &'t str) -> Result<Self, TokenError> {
+        Self::read_any_of(text, &[ForeignAlgorithm::Rs256])
+    }
+
+    /// The same for tokens that say to be signed by one of those algorithms.
+    ///
+    /// # Errors
+    /// [`TokenError`] as from [`ForeignToken::read`].
+    pub fn read_any_of(text: &'t str, allowed: &[ForeignAlgorithm]) -> Result<Self, TokenError> {
         let parts = Parts::of(text).ok_or(Reason::Shape)?;
         let signature = decode(parts.signature)?;
         let header = read_header(&decode(parts.header)?)?;
-        if header.alg != "RS256" {
-            return Err(Reason::Algorithm.into());
-        }
+        let algorithm = ForeignAlgorithm::ALL
+            .into_iter()
+            .find(|known| known.name() == header.alg && allowed.contains(known))
+            .ok_or(Reason::Algorithm)?;
         if header.typ.is_some_and(|typ| typ != TYP) {
             return Err(Reason::Kind.into());
         }
@@ -103,6 +191,7 @@ impl<'t> ForeignToken<'t> {
             signed: parts.signed,
             claims: parts.claims,
             signature,
+            algorithm,
             kid,
         })
     }
@@ -116,11 +205,14 @@ impl<'t> ForeignToken<'t> {
     ///
     /// # Errors
     /// [`TokenError`] for another signer, or for claims that do not read as `T`.
-    pub fn verify<T: DeserializeOwned>(&self, key: &RsaKey) -> Result<T, TokenError> {
+    pub fn verify<T: DeserializeOwned>(&self, key: &ForeignKey) -> Result<T, TokenError> {
         Ok(read_claims(&self.payload(key)?)?)
     }
 
-    pub(super) fn payload(&self, key: &RsaKey) -> Result<Vec<u8>, Reason> {
+    pub(super) fn payload(&self, key: &ForeignKey) -> Result<Vec<u8>, Reason> {
+        if key.algorithm() != self.algorithm {
+            return Err(Reason::Algorithm);
+        }
         if !key.signed(self.signed.as_bytes(), &self.signature) {
             return Err(Reason::Signature);
         }

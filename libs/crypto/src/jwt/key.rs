@@ -51,6 +51,9 @@ pub enum KeyTextError {
     /// A key of another algorithm, or none at all.
     #[error("the key is neither an Ed25519 nor a P-256 key")]
     Unsupported,
+    /// Not a JSON Web Key with a private half.
+    #[error("the text is not a JSON Web Key with a private half")]
+    NotJwk,
     /// Not a set of JSON Web Keys.
     #[error("the text is not a set of JSON Web Keys")]
     NotJwks,
@@ -107,17 +110,14 @@ impl SigningKey {
             .map_err(|_| Reason::Signature)
     }
 
-    /// The half that verifies; a secret is its own.
-    pub(super) fn verifying(&self) -> Result<VerifyingKey, KeyTextError> {
-        match self {
-            Self::Secret(key) => Ok(VerifyingKey::Secret(key.clone())),
-            Self::Ed25519(pair) => {
-                PublicKey::new(SigningAlgorithm::EdDsa, pair.public_key().as_ref()).map(VerifyingKey::Public)
-            }
-            Self::P256(pair) => {
-                PublicKey::new(SigningAlgorithm::Es256, pair.public_key().as_ref()).map(VerifyingKey::Public)
-            }
-        }
+    /// The half that verifies, called `kid` if that is given; a secret is its own half and has no name.
+    pub(super) fn verifying(&self, kid: Option<String>) -> Result<VerifyingKey, KeyTextError> {
+        let public = match self {
+            Self::Secret(key) => return Ok(VerifyingKey::Secret(key.clone())),
+            Self::Ed25519(pair) => PublicKey::new(SigningAlgorithm::EdDsa, pair.public_key().as_ref()),
+            Self::P256(pair) => PublicKey::new(SigningAlgorithm::Es256, pair.public_key().as_ref()),
+        };
+        public.map(|key| VerifyingKey::Public(key.named(kid)))
     }
 }
 
@@ -128,6 +128,7 @@ pub(super) enum VerifyingKey {
 }
 
 impl VerifyingKey {
+    #[cfg(test)]
     pub(super) fn from_secret(bytes: &[u8]) -> Self {
         Self::Secret(Box::new(hmac::Key::new(hmac::HMAC_SHA256, bytes)))
     }

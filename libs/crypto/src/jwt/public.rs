@@ -22,7 +22,7 @@ const P256_INFO: [u8; 26] = [
 const ED25519_BYTES: usize = 32;
 const COORDINATE_BYTES: usize = 32;
 /// Marks a point with both coordinates.
-const UNCOMPRESSED: u8 = 4;
+pub(super) const UNCOMPRESSED: u8 = 4;
 /// The most keys that a published set may have.
 const MOST_KEYS: usize = 64;
 
@@ -96,6 +96,23 @@ impl PublicKey {
             return Err(KeyTextError::NotJwks);
         }
         distinct(set.keys.iter().map(OfferedKey::read).collect::<Result<_, _>>()?)
+    }
+
+    /// The keys of a text in either form: PEM blocks, or a published set.
+    ///
+    /// # Errors
+    /// Those of [`PublicKey::read_pem`] and [`PublicKey::read_jwks`].
+    pub fn read(text: &str) -> Result<Vec<Self>, KeyTextError> {
+        if text.trim_start().starts_with('{') {
+            return Self::read_jwks(text.as_bytes());
+        }
+        Self::read_pem(text)
+    }
+
+    /// The same key under the name that its owner gave it.
+    pub(super) fn named(mut self, kid: Option<String>) -> Self {
+        self.kid = kid.unwrap_or(self.kid);
+        self
     }
 
     /// Its algorithm.

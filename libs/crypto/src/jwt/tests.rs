@@ -2,7 +2,9 @@
 //! reached.
 
 mod attacks;
+mod kinds;
 mod parser;
+mod private;
 mod rfc;
 mod ring;
 mod service;
@@ -39,6 +41,7 @@ fn access_claims() -> AccessClaims {
         sid: "s".to_owned(),
         workspace_id: "w".to_owned(),
         roles: vec!["owner".to_owned()],
+        perm: None,
         scope: String::new(),
         mfa: false,
         mfa_required: false,

@@ -29,6 +29,18 @@ async fn wrapped(ring: &LocalRing) -> (DataKey, WrappedKey) {
     (key, wrapped)
 }
 
+/// KEY-06: no data key follows from the master key: then forgetting it would make nothing unreadable.
+#[tokio::test]
+async fn data_keys_are_drawn_and_not_derived() {
+    let ring = ring(LocalKeys {
+        master: master(1),
+        ..LocalKeys::default()
+    });
+    let (one, _) = ring.generate(&context()).await.expect("made");
+    let (other, _) = ring.generate(&context()).await.expect("made");
+    assert!(one.bytes() != other.bytes(), "the same place, another key");
+}
+
 #[tokio::test]
 async fn a_wrapped_key_comes_back() {
     let ring = ring(LocalKeys {
@@ -41,6 +53,7 @@ async fn a_wrapped_key_comes_back() {
     assert_eq!(Some(wrapped.key_id.as_str()), ring.active_id());
 }
 
+/// KEY-06.
 #[tokio::test]
 async fn a_wrapped_key_belongs_to_one_workspace_version_and_purpose() {
     let ring = ring(LocalKeys {
@@ -67,6 +80,7 @@ async fn a_wrapped_key_belongs_to_one_workspace_version_and_purpose() {
     }
 }
 
+/// KEY-06: a ring, of which one wraps.
 #[tokio::test]
 async fn a_previous_key_unwraps_and_never_wraps() {
     let old = ring(LocalKeys {
@@ -94,6 +108,7 @@ async fn a_previous_key_unwraps_and_never_wraps() {
     );
 }
 
+/// B-TEN-10 to B-TEN-12: the text is hashed, and a former one opens what lies under it.
 #[tokio::test]
 async fn both_families_may_be_set_while_moving_from_one_to_the_other() {
     let connector = ring(LocalKeys {
@@ -122,6 +137,7 @@ async fn both_families_may_be_set_while_moving_from_one_to_the_other() {
     assert!(later.unwrap_key(&under_connector, &context()).await.is_ok());
 }
 
+/// KEY-05, B-TEN-8.
 #[tokio::test]
 async fn without_a_key_every_use_is_a_typed_error() {
     let ring = ring(LocalKeys::default());
@@ -138,6 +154,7 @@ async fn without_a_key_every_use_is_a_typed_error() {
     );
 }
 
+/// B-TEN-13.
 #[tokio::test]
 async fn the_development_key_exists_only_when_allowed_and_gives_way_to_a_real_one() {
     let keys = LocalKeys::default();
@@ -160,6 +177,7 @@ async fn the_development_key_exists_only_when_allowed_and_gives_way_to_a_real_on
     assert_eq!(refused, Some(KeyError::Unknown(under_development.key_id)));
 }
 
+/// KEY-06, B-TEN-9.
 #[test]
 fn a_master_key_is_standard_base64_of_exactly_32_bytes() {
     let short = STANDARD.encode([1; 31]);
@@ -222,4 +240,34 @@ async fn damaged_wrapped_bytes_do_not_panic() {
             Err(KeyError::Refused(_))
         ));
     }
+}
+
+/// B-TEN-10: the key is the SHA-256 of the configured text, whatever its shape.
+#[tokio::test]
+async fn a_connector_key_is_the_hash_of_its_text() {
+    let text = STANDARD.encode([1; 32]);
+    let hashed = ring(LocalKeys {
+        connector: secret(&text),
+        ..LocalKeys::default()
+    });
+    let (key, under_connector) = wrapped(&hashed).await;
+    let by_hand = RingKey::new(
+        "connector",
+        DataKey::from_bytes(digest(&SHA256, text.as_bytes()).as_ref()).expect("32 bytes"),
+    )
+    .expect("a key");
+    assert_eq!(under_connector.key_id, by_hand.id);
+    let opened = open_bytes(
+        Domain::Wrap,
+        by_hand.key.bytes(),
+        &under_connector.bytes,
+        by_hand.aad(&context()),
+    );
+    assert_eq!(opened.expect("opens").as_slice(), key.bytes());
+    // The name of the setting decides how it is read: the same text is another key there.
+    let read = ring(LocalKeys {
+        master: secret(&text),
+        ..LocalKeys::default()
+    });
+    assert_ne!(read.active_id(), hashed.active_id());
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{Cause, ClerkSession, Organization, VerifyError};
 
 /// The longest id of a person that is kept.
-const MAX_ID_BYTES: usize = 255;
+pub(crate) const MAX_ID_BYTES: usize = 255;
 
 #[derive(Deserialize)]
 pub(super) struct Claims {
@@ -30,11 +30,32 @@ pub(super) struct Claims {
     org_role: Option<String>,
 }
 
+/// For whom a token is.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Audience {
+pub(crate) enum Audience {
+    /// One.
     One(String),
+    /// Several, or one in a list.
     Many(Vec<String>),
+}
+
+impl Audience {
+    /// Whether it is for that one.
+    pub(crate) fn names(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one == audience,
+            Self::Many(many) => many.iter().any(|one| one == audience),
+        }
+    }
+
+    /// For how many it is.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Many(many) => many.len(),
+        }
+    }
 }
 
 /// The organization in a token of version 2.
@@ -61,11 +82,12 @@ impl Claims {
     }
 
     pub(super) fn is_for(&self, audience: &str) -> bool {
-        match &self.aud {
-            None => false,
-            Some(Audience::One(one)) => one == audience,
-            Some(Audience::Many(many)) => many.iter().any(|one| one == audience),
-        }
+        self.aud.as_ref().is_some_and(|aud| aud.names(audience))
+    }
+
+    /// Whether somebody acts in the name of the person.
+    pub(super) const fn is_by_another(&self) -> bool {
+        self.act.is_some()
     }
 
     /// What the claims say, once all else of them was checked.

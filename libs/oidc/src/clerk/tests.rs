@@ -1,6 +1,8 @@
 //! Clerk's tokens, and what an attacker makes of them. A forger here holds a genuine key unless a case says otherwise,
 //! so that each check is reached.
 
+mod peer;
+
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -34,6 +36,8 @@ async fn world_with(change: impl FnOnce(&mut ClerkOptions)) -> World {
         keys,
         audience: None,
         authorized_parties: vec!["http://localhost:3000".to_owned(), PARTY.to_owned()],
+        longest: TimeDelta::seconds(60),
+        actors: true,
     };
     change(&mut options);
     let verifier = ClerkVerifier::new(options, Egress::new(EgressOptions::default()), system_clock());
@@ -156,6 +160,33 @@ async fn who_really_acts_is_carried() {
             "claims"
         );
     }
+}
+
+/// EXC-04: an installation may refuse them all.
+#[tokio::test]
+async fn who_acts_for_another_may_be_kept_out() {
+    let world = world_with(|options| options.actors = false).await;
+    let actor = json!({"iss": "https://dashboard.clerk.com", "sub": "user_2"});
+    assert_eq!(
+        world.refuses_claims(&world.with(json!({"act": actor}))).await,
+        "actor"
+    );
+    world.accepts(&world.claims()).await;
+}
+
+/// EXC-06: a template of Clerk's makes tokens that live for years.
+#[tokio::test]
+async fn a_token_has_no_more_life_before_it_than_a_session_has() {
+    let world = world().await;
+    world.accepts(&world.with(json!({"exp": NOW + 65}))).await;
+    for exp in [NOW + 66, NOW + 3600, NOW + 315_360_000] {
+        assert_eq!(
+            world.refuses_claims(&world.with(json!({"exp": exp}))).await,
+            "lifetime"
+        );
+    }
+    let patient = world_with(|options| options.longest = TimeDelta::hours(1)).await;
+    patient.accepts(&patient.with(json!({"exp": NOW + 3600}))).await;
 }
 
 /// EXC-05.
@@ -416,7 +447,7 @@ async fn time_is_kept_to_five_seconds() {
         (json!({"nbf": -1}), "lifetime"),
         (json!({"exp": -1}), "lifetime"),
         (json!({"exp": 1e12}), "claims"),
-        (json!({"exp": i64::MAX}), "claims"),
+        (json!({"exp": i64::MAX}), "lifetime"),
         (json!({"exp": u64::MAX}), "claims"),
         (json!({"exp": "1900000000"}), "claims"),
         (json!({"exp": null}), "claims"),

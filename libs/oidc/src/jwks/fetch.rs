@@ -1,12 +1,13 @@
-//! Fetches a key set and picks the keys that may verify.
+//! The keys that an identity provider publishes at an address: those for RS256 and ES256, and of a set only
+//! those.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use causeway_crypto::{RsaKey, fits_kid};
+use causeway_crypto::{ForeignKey, RsaKey, fits_kid};
 use causeway_egress::{Egress, EgressError};
 use http::StatusCode;
 use openidconnect::core::{
@@ -15,56 +16,49 @@ use openidconnect::core::{
 use openidconnect::{DiscoveryError, HttpRequest, HttpResponse, JsonWebKey as _, JsonWebKeyAlgorithm};
 use serde::Deserialize;
 
-use super::JwksUrl;
-use super::state::Keys;
+use super::source::{DEADLINE, FetchError, KeySource, MAX_KEYS};
+use super::{JwksUrl, Keys};
 
-/// For name, connection, head and body together (JWK-01).
-const DEADLINE: Duration = Duration::from_secs(5);
 const MAX_BYTES: usize = 1 << 20;
-const MAX_KEYS: usize = 64;
 
-/// A fetch that brought no keys. No variant shows what was answered.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum FetchError {
-    #[error("the issuer did not answer in time")]
-    Timeout,
-    #[error("ask the issuer")]
-    Request(#[source] EgressError),
-    /// Redirects too: the keys are at the address that was configured, or nowhere.
-    #[error("the issuer answered {0}")]
-    Status(StatusCode),
-    #[error("the answer is not a key set")]
-    Malformed,
-    #[error("the set has more than {MAX_KEYS} keys")]
-    TooMany,
-    #[error("the set has no key that may verify")]
-    Empty,
+/// An address of a key set, and the way to it.
+#[derive(Debug)]
+pub struct Published {
+    url: JwksUrl,
+    egress: Egress,
 }
 
-impl FetchError {
-    /// The word in the metrics.
-    pub(super) const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Timeout => "timeout",
-            Self::Request(_) => "request",
-            Self::Status(_) => "status",
-            Self::Malformed => "malformed",
-            Self::TooMany => "too_many",
-            Self::Empty => "empty",
-        }
+impl Published {
+    pub(super) const fn new(url: JwksUrl, egress: Egress) -> Self {
+        Self { url, egress }
+    }
+
+    pub(super) const fn url(&self) -> &JwksUrl {
+        &self.url
     }
 }
 
-/// The keys that are published there now.
-pub(super) async fn keys(egress: &Egress, url: &JwksUrl) -> Result<Keys, FetchError> {
-    let client = |request: HttpRequest| send(egress.clone(), request);
-    let fetching = CoreJsonWebKeySet::fetch_async(url.address(), &client);
-    let answer = tokio::time::timeout(DEADLINE, fetching).await;
-    let set = answer.map_err(|_| FetchError::Timeout)?.map_err(meaning)?;
-    usable(&set)
+#[async_trait]
+impl KeySource for Published {
+    type Key = ForeignKey;
+
+    fn kind(&self) -> &'static str {
+        "identity_provider"
+    }
+
+    fn issuer(&self) -> &str {
+        self.url.host()
+    }
+
+    async fn fetch(&self) -> Result<Keys<ForeignKey>, FetchError> {
+        let client = |request: HttpRequest| send(self.egress.clone(), request);
+        let fetching = CoreJsonWebKeySet::fetch_async(self.url.address(), &client);
+        usable(&fetching.await.map_err(meaning)?)
+    }
 }
 
-async fn send(egress: Egress, request: HttpRequest) -> Result<HttpResponse, EgressError> {
+/// What openidconnect sends by: the process's one way out, with a limit on what comes back.
+pub(crate) async fn send(egress: Egress, request: HttpRequest) -> Result<HttpResponse, EgressError> {
     let response = egress.send(request.map(Bytes::from), DEADLINE).await?;
     let (head, body) = response.into_parts();
     let body = body.collect(MAX_BYTES).await?;
@@ -74,14 +68,14 @@ async fn send(egress: Egress, request: HttpRequest) -> Result<HttpResponse, Egre
 fn meaning(error: DiscoveryError<EgressError>) -> FetchError {
     match error {
         DiscoveryError::Request(EgressError::Timeout) => FetchError::Timeout,
-        DiscoveryError::Request(error) => FetchError::Request(error),
+        DiscoveryError::Request(error) => FetchError::Away(Box::new(error)),
         DiscoveryError::Response(status, ..) if status != StatusCode::OK => FetchError::Status(status),
         // What is left are texts that may quote the answer.
         _ => FetchError::Malformed,
     }
 }
 
-fn usable(set: &CoreJsonWebKeySet) -> Result<Keys, FetchError> {
+fn usable(set: &CoreJsonWebKeySet) -> Result<Keys<ForeignKey>, FetchError> {
     if set.keys().len() > MAX_KEYS {
         return Err(FetchError::TooMany);
     }
@@ -96,33 +90,41 @@ fn usable(set: &CoreJsonWebKeySet) -> Result<Keys, FetchError> {
     Ok(keys)
 }
 
-/// The key, if it is one that RS256 tokens may be verified with; others may well be in the set.
-fn verifying(key: &CoreJsonWebKey) -> Option<(String, RsaKey)> {
+/// The key, if it is one that RS256 or ES256 tokens may be verified with; others may well be in the set.
+fn verifying(key: &CoreJsonWebKey) -> Option<(String, ForeignKey)> {
     let kid = key.key_id().map(|kid| kid.as_str()).filter(|kid| fits_kid(kid))?;
     let signs = key
         .key_use()
         .is_none_or(|purpose| *purpose == CoreJsonWebKeyUse::Signature);
-    let rs256 = match key.signing_alg() {
+    let is_for = |wanted: CoreJwsSigningAlgorithm| match key.signing_alg() {
         JsonWebKeyAlgorithm::Unspecified => true,
-        JsonWebKeyAlgorithm::Algorithm(algorithm) => {
-            *algorithm == CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256
-        }
+        JsonWebKeyAlgorithm::Algorithm(algorithm) => *algorithm == wanted,
         JsonWebKeyAlgorithm::Unsupported => false,
     };
-    if *key.key_type() != CoreJsonWebKeyType::RSA || !signs || !rs256 {
+    let numbers = Numbers::of(key).filter(|_| signs)?;
+    let decode = |text: &Option<String>| URL_SAFE_NO_PAD.decode(text.as_ref()?).ok();
+    let is_rsa = *key.key_type() == CoreJsonWebKeyType::RSA;
+    let is_p256 =
+        *key.key_type() == CoreJsonWebKeyType::EllipticCurve && numbers.crv.as_deref() == Some("P-256");
+    let key = if is_rsa && is_for(CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256) {
+        let key = RsaKey::from_components(&decode(&numbers.n)?, &decode(&numbers.e)?);
+        key.ok()?.into()
+    } else if is_p256 && is_for(CoreJwsSigningAlgorithm::EcdsaP256Sha256) {
+        ForeignKey::p256(&decode(&numbers.x)?, &decode(&numbers.y)?).ok()?
+    } else {
         return None;
-    }
-    let numbers = Numbers::of(key)?;
-    let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).ok();
-    let key = RsaKey::from_components(&decode(&numbers.n)?, &decode(&numbers.e)?).ok()?;
+    };
     Some((kid.to_owned(), key))
 }
 
 /// The numbers of a key, which its type shows in its JSON form only.
 #[derive(Deserialize)]
 struct Numbers {
-    n: String,
-    e: String,
+    n: Option<String>,
+    e: Option<String>,
+    crv: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
 }
 
 impl Numbers {

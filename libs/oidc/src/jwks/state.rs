@@ -4,10 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use causeway_crypto::RsaKey;
-
 /// Keys by their ids.
-pub(super) type Keys = HashMap<String, Arc<RsaKey>>;
+pub type Keys<K> = HashMap<String, Arc<K>>;
 
 /// How long keys are fresh (JWK-02). A key that the issuer took back verifies at most so long while it answers.
 pub(super) const FRESH: Duration = Duration::from_secs(600);
@@ -24,9 +22,9 @@ const NEGATIVE: Duration = Duration::from_secs(60);
 /// How many such ids are remembered; past it the cool-down alone protects the issuer.
 pub(super) const MAX_NEGATIVE: usize = 1024;
 
-#[derive(Debug, Default)]
-pub(super) struct State {
-    keys: Option<(Keys, Instant)>,
+#[derive(Debug)]
+pub(super) struct State<K> {
+    keys: Option<(Keys<K>, Instant)>,
     attempt: Option<Attempt>,
     unknown: HashMap<String, Instant>,
 }
@@ -46,8 +44,8 @@ enum Outcome {
 }
 
 /// What is known of a key.
-pub(super) enum Found {
-    Key(Arc<RsaKey>),
+pub(super) enum Found<K> {
+    Key(Arc<K>),
     /// The issuer was asked a moment ago and has no such key.
     Unknown,
     /// Nothing is known, and it is too early to ask.
@@ -56,8 +54,19 @@ pub(super) enum Found {
     MayFetch,
 }
 
-impl State {
-    pub(super) fn find(&self, kid: &str, now: Instant) -> Found {
+/// Not derived: the keys need no default of their own.
+impl<K> Default for State<K> {
+    fn default() -> Self {
+        Self {
+            keys: None,
+            attempt: None,
+            unknown: HashMap::new(),
+        }
+    }
+}
+
+impl<K> State<K> {
+    pub(super) fn find(&self, kid: &str, now: Instant) -> Found<K> {
         let usable = self.usable(now);
         if let Some(key) = usable.and_then(|keys| keys.get(kid)) {
             return Found::Key(Arc::clone(key));
@@ -110,7 +119,7 @@ impl State {
     }
 
     /// The keys that were asked for at `at` take the place of all that were there (JWK-05).
-    pub(super) fn replace(&mut self, keys: Keys, at: Instant) {
+    pub(super) fn replace(&mut self, keys: Keys<K>, at: Instant) {
         self.keys = Some((keys, at));
         let outcome = Outcome::Success;
         self.attempt = Some(Attempt { at, outcome });
@@ -128,7 +137,7 @@ impl State {
         }
     }
 
-    fn usable(&self, now: Instant) -> Option<&Keys> {
+    fn usable(&self, now: Instant) -> Option<&Keys<K>> {
         let (keys, fetched) = self.keys.as_ref()?;
         (now.saturating_duration_since(*fetched) <= MAX_STALE).then_some(keys)
     }

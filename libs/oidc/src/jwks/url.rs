@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use openidconnect::JsonWebKeySetUrl;
+use openidconnect::url::Url;
 
 const WELL_KNOWN: &str = "/.well-known/jwks.json";
 
 /// An address that keys may be fetched from: https, and a host of the outside, unless it is for development (JWK-01).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JwksUrl(JsonWebKeySetUrl);
 
 /// An address that keys are not fetched from.
@@ -31,19 +32,7 @@ impl JwksUrl {
     /// [`UrlError`].
     pub fn parse(text: &str, development: bool) -> Result<Self, UrlError> {
         let address = JsonWebKeySetUrl::new(text.to_owned()).map_err(|_| UrlError::Malformed)?;
-        let url = address.url();
-        let host = url.host_str().ok_or(UrlError::Malformed)?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(UrlError::Malformed);
-        }
-        match url.scheme() {
-            "https" => {}
-            "http" if development => {}
-            _ => return Err(UrlError::Insecure),
-        }
-        if !development && is_private(host) {
-            return Err(UrlError::Private);
-        }
+        check(address.url(), development)?;
         Ok(Self(address))
     }
 
@@ -63,6 +52,23 @@ impl JwksUrl {
     pub(super) fn address(&self) -> &JsonWebKeySetUrl {
         &self.0
     }
+}
+
+/// Whether a provider may be spoken to at an address (JWK-01).
+pub(crate) fn check(url: &Url, development: bool) -> Result<(), UrlError> {
+    let host = url.host_str().ok_or(UrlError::Malformed)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(UrlError::Malformed);
+    }
+    match url.scheme() {
+        "https" => {}
+        "http" if development => {}
+        _ => return Err(UrlError::Insecure),
+    }
+    if !development && is_private(host) {
+        return Err(UrlError::Private);
+    }
+    Ok(())
 }
 
 fn is_private(host: &str) -> bool {

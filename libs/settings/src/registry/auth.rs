@@ -20,7 +20,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     secret(
         "JWT_SIGNING_SECRET",
         WITH_DOOR,
-        "Key of access tokens (HS256), 32 bytes or more in production. Changing it ends them all.",
+        "Key of access tokens with HS256, 32 bytes or more in production. Changing it ends them all.",
     )
     .aliases(&["AUTH_JWT_SECRET", "JWT_SECRET"])
     .fallbacks(&["NEXTAUTH_SECRET"])
@@ -34,6 +34,29 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .alias_of("JWT_SIGNING_SECRET"),
     secret("JWT_SECRET", OWN, "Causeloop's name of JWT_SIGNING_SECRET.").alias_of("JWT_SIGNING_SECRET"),
+    choice(
+        "JWT_SIGNING_ALGORITHM",
+        &["HS256", "EdDSA", "ES256"],
+        WITH_DOOR,
+        "With what access tokens are signed: a secret, or a pair of keys whose public half alone verifies.",
+    )
+    .default("HS256")
+    .required("EdDSA or ES256 in production with auth and gateway apart")
+    .ours(),
+    secret(
+        "JWT_SIGNING_PRIVATE_KEY",
+        OWN,
+        "Private key of access tokens with EdDSA or ES256: PKCS#8 in PEM (line ends may be \\n) or a JSON Web Key.",
+    )
+    .required("with JWT_SIGNING_ALGORITHM=EdDSA or ES256")
+    .ours(),
+    text(
+        "JWT_VERIFYING_PUBLIC_KEYS",
+        OWN,
+        "Public keys that count too: the next one before it signs, the last one while its tokens live. PEM or a JWK set.",
+    )
+    .required("while keys roll")
+    .ours(),
     secret(
         "NEXTAUTH_SECRET",
         WITH_DOOR,
@@ -164,6 +187,35 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .default("Causeway")
     .ours(),
+    flag(
+        "MFA_STRICT",
+        OWN,
+        "Takes a code in its own 30 seconds only; else in the next 30 too, for slow typists.",
+    )
+    .default("false")
+    .ours(),
+    text(
+        "AUTH_DEVICE_COOKIE_NAME",
+        &[Gateway],
+        "Name of the cookie by which a browser is known on which somebody signed in before.",
+    )
+    .check(check::cookie_name)
+    .default("causeway_device")
+    .ours(),
+    integer(
+        "AUTH_DEVICE_COOKIE_TTL_DAYS",
+        (0, 400),
+        WITH_DOOR,
+        "How long such a browser is known: others' wrong guesses do not lock its owner out there. 0 knows none.",
+    )
+    .default("365")
+    .ours(),
+    url(
+        "BREACHED_PASSWORDS_URL",
+        OWN,
+        "Range address of a list of breached passwords, asked by five digits of a SHA-1. Unset asks none.",
+    )
+    .ours(),
     url(
         "CLERK_JWKS_URL",
         OWN,
@@ -171,6 +223,12 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .required("for the Clerk exchange")
     .placeholders(&["https://regular-mosquito-10.clerk.accounts.dev/.well-known/jwks.json"]),
+    url(
+        "GITHUB_SECRET_SCANNING_KEYS_URL",
+        OWN,
+        "Where GitHub publishes the keys by which it signs what it found; unset turns /auth/tokens/leaked/github off.",
+    )
+    .ours(),
     url(
         "CLERK_ISSUER",
         OWN,
@@ -189,15 +247,70 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .each(check::origin)
     .default("http://localhost:3000"),
+    integer(
+        "CLERK_TOKEN_MAX_SECONDS",
+        (1, 86_400),
+        OWN,
+        "How much of its life a Clerk token may have before it at the exchange; a session's has a minute.",
+    )
+    .default("60")
+    .ours(),
+    choice(
+        "CLERK_ACTORS",
+        &["accept", "refuse"],
+        OWN,
+        "Whether a Clerk session counts in which somebody acts in the name of the person (act).",
+    )
+    .default("accept")
+    .ours(),
     text(
         "GOOGLE_CLIENT_ID",
         OWN,
         "OAuth client of the Google sign-in; the button shows only with its secret.",
-    )
-    .later(),
+    ),
     secret("GOOGLE_CLIENT_SECRET", OWN, "Secret of the Google OAuth client.")
-        .required("with GOOGLE_CLIENT_ID")
-        .later(),
+        .required("with GOOGLE_CLIENT_ID"),
+    url(
+        "OIDC_ISSUER_URL",
+        OWN,
+        "Issuer of a provider of OpenID Connect at which people sign in, exactly as its tokens say it.",
+    )
+    .required("with OIDC_CLIENT_ID")
+    .ours(),
+    text(
+        "OIDC_CLIENT_ID",
+        OWN,
+        "Our client at that provider; it sends people back to /auth/oidc/NAME/callback of NEXTAUTH_URL.",
+    )
+    .required("with OIDC_ISSUER_URL")
+    .ours(),
+    secret(
+        "OIDC_CLIENT_SECRET",
+        OWN,
+        "Secret of that client; a public client has none and is proven by PKCE.",
+    )
+    .ours(),
+    text(
+        "OIDC_PROVIDER_NAME",
+        OWN,
+        "What that provider is called in paths and in the log.",
+    )
+    .default("oidc")
+    .ours(),
+    list(
+        "OIDC_SCOPES",
+        OWN,
+        "What that provider is asked for beside openid; email tells whether an address is proven.",
+    )
+    .default("email")
+    .ours(),
+    choice(
+        "OIDC_REGISTRATION",
+        &["open", "closed"],
+        OWN,
+        "Whether a first sign-in by Google or OIDC makes the person; unset does as REGISTRATION.",
+    )
+    .ours(),
     text(
         "SES_FROM_EMAIL",
         OWN,

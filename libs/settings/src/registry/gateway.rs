@@ -1,7 +1,7 @@
 //! The public door.
 
 use crate::check;
-use crate::owner::Owner::{self, Gateway, Tenancy, Worker};
+use crate::owner::Owner::{self, Auth, Gateway, Tenancy, Worker};
 use crate::setting::{BadValue, Setting, choice, flag, integer, list, secret, text};
 
 const OWN: &[Owner] = &[Gateway];
@@ -21,7 +21,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         .ours(),
     list(
         "CORS_ALLOWED_ORIGINS",
-        OWN,
+        &[Auth, Gateway],
         "Browser origins that may call. `*` allows any, without credentials, never in production.",
     )
     .aliases(&["CORS_ORIGINS", "ALLOWED_ORIGINS"])

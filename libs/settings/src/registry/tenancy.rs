@@ -118,7 +118,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     .bad_value(BadValue::SafeSide(true)),
     text(
         "PLATFORM_OWNER_TENANT_ID",
-        OWN,
+        &[Auth, Tenancy],
         "The one tenant that may write platform-wide settings, by its id or as `default`; unset allows none.",
     )
     .check(check::workspace),

@@ -1,6 +1,6 @@
 //! Keys that seal data (C-7).
 
-use crate::check::{is_local_database, is_local_url, kms_region};
+use crate::check::{is_local_database, is_local_url, is_one_byte, kms_region};
 use crate::registry;
 use crate::resolve::Resolution;
 
@@ -9,6 +9,7 @@ pub(super) fn apply(resolution: &mut Resolution) {
         return;
     }
     versions_differ(resolution);
+    placeholder_key(resolution);
     fallback_key(resolution);
     kms_address(resolution);
     kms_places(resolution);
@@ -46,6 +47,16 @@ fn versions_differ(resolution: &mut Resolution) {
     if resolution.is_given("CONNECTOR_ENCRYPTION_KEY_PREVIOUS") && version == previous {
         let message = "must differ from CONNECTOR_ENCRYPTION_KEY_VERSION while a previous key is set";
         resolution.problem("CONNECTOR_ENCRYPTION_KEY_PREVIOUS_VERSION", message);
+    }
+}
+
+/// Thirty-two times the same byte comes out of an example and out of no random source. The former key may be one: that
+/// is how it goes.
+fn placeholder_key(resolution: &mut Resolution) {
+    let key = resolution.given_raw("CAUSELOOP_MASTER_KEY");
+    if resolution.tier.is_production() && key.is_some_and(|key| is_one_byte(&key)) {
+        let message = "is a placeholder: its bytes are all the same (try: openssl rand -base64 32)";
+        resolution.problem("CAUSELOOP_MASTER_KEY", message);
     }
 }
 

@@ -4,6 +4,7 @@ use crate::check::is_local_database;
 use crate::owner::Owner;
 use crate::registry;
 use crate::resolve::Resolution;
+use crate::rules::tokens;
 
 /// Something a deployment must have.
 pub(crate) struct Capability {
@@ -84,7 +85,7 @@ pub(super) fn apply(resolution: &mut Resolution) {
 
 fn required(resolution: &mut Resolution, capability: &Capability) {
     let name = capability.setting;
-    if !missing(resolution, name) {
+    if !missing(resolution, name) || (name == "JWT_SIGNING_SECRET" && needs_no_secret(resolution)) {
         return;
     }
     let substitute = capability.or.iter().find(|other| resolution.is_given(other));
@@ -102,6 +103,12 @@ fn required(resolution: &mut Resolution, capability: &Capability) {
         (false, None, Some(message)) => resolution.warn(name, message),
         _ => {}
     }
+}
+
+/// With a pair of keys a secret is of use to auth alone, and only where refresh tokens have none of their own.
+fn needs_no_secret(resolution: &Resolution) -> bool {
+    let refresh = resolution.is_given("AUTH_REFRESH_TOKEN_SECRET");
+    !tokens::signs_with_a_secret(resolution) && (refresh || !resolution.owners.contains(&Owner::Auth))
 }
 
 fn other_names(capability: &Capability) -> String {

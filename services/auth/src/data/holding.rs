@@ -16,6 +16,14 @@ pub static HOLDING: Holding = Holding {
             ..TENANT_TABLE
         },
         TenantTable {
+            name: "client_secret_index",
+            owner: RowOwner::Column,
+            key: &["secret_id"],
+            omit: &["hash"],
+            rows: Rows::NotExported,
+            ..TENANT_TABLE
+        },
+        TenantTable {
             name: "client_secrets",
             key: &["id"],
             omit: HASHES,
@@ -116,6 +124,10 @@ pub static HOLDING: Holding = Holding {
             "known_places",
             "belongs to a person: goes with the person's last workspace",
         ),
+        (
+            "disabled_persons",
+            "belongs to a person: goes with the person's last workspace",
+        ),
         ("guesses", "keyed hashes that end by themselves"),
         ("used_proofs", "hashes that end by themselves"),
         ("revocations", "ids that end by themselves within minutes"),
@@ -132,6 +144,7 @@ pub(crate) const OF_A_PERSON: &[&str] = &[
     "known_places",
     "sign_ins",
     "mail_tokens",
+    "disabled_persons",
     "sessions",
     "identities",
     "accounts",

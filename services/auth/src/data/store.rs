@@ -47,4 +47,14 @@ pub(crate) trait DataStore: Send + Sync + 'static {
         snapshot: Option<String>,
         parts: mpsc::Sender<Part>,
     ) -> Result<(), StoreError>;
+
+    /// Workspaces with sign-ins, those after that one, in the order of their ids.
+    async fn workspaces_with_history(
+        &self,
+        after: Option<WorkspaceId>,
+        limit: usize,
+    ) -> Result<Vec<WorkspaceId>, StoreError>;
+
+    /// Forgets the sign-ins into the workspace before that time.
+    async fn forget_sign_ins(&self, workspace: WorkspaceId, before: DateTime<Utc>) -> Result<(), StoreError>;
 }

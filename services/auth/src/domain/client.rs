@@ -62,7 +62,8 @@ pub(crate) enum Grant {
 }
 
 impl Grant {
-    const ALL: [Self; 3] = [Self::ClientCredentials, Self::RefreshToken, Self::TokenExchange];
+    /// Every one that there is.
+    pub(crate) const ALL: [Self; 3] = [Self::ClientCredentials, Self::RefreshToken, Self::TokenExchange];
 
     /// The word of the protocol.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -219,6 +220,14 @@ impl Client {
         Ok(())
     }
 
+    /// Ends one secret at once. A secret that is left then has no end any more: no rotation runs.
+    pub(crate) fn drop_secret(&mut self, id: Uuid, now: DateTime<Utc>) {
+        self.secrets.retain(|secret| secret.alive(now) && secret.id != id);
+        if let [left] = self.secrets.as_mut_slice() {
+            left.expires_at = None;
+        }
+    }
+
     fn two_live(&mut self, now: DateTime<Utc>) -> Result<(), RotationRefused> {
         self.secrets.retain(|secret| secret.alive(now));
         match self.secrets.len() {
@@ -336,6 +345,20 @@ mod tests {
             Err(RotationRefused::NotRunning),
             "the old one ended by itself"
         );
+    }
+
+    #[test]
+    fn a_secret_that_is_dropped_leaves_the_other_one() {
+        for (at_index, left) in [(0, "new"), (1, "old")] {
+            let mut client = rotating();
+            client.drop_secret(client.secrets[at_index].id, at(1));
+            assert_eq!(accepted(&client, 1_000_000), [left]);
+            client.drop_secret(client.secrets[0].id, at(1));
+            assert_eq!(accepted(&client, 1), Vec::<&str>::new());
+            client
+                .start_rotation(secret("next"), TimeDelta::zero(), at(1))
+                .expect("a client without a secret gets one");
+        }
     }
 
     #[test]

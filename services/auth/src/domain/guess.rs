@@ -42,6 +42,13 @@ pub(crate) const BY_TARGET: Rule = Rule {
     longest: TimeDelta::minutes(1),
     forget: TimeDelta::hours(1),
 };
+/// At one account, from a device on which its owner signed in before: others' guesses do not count there.
+pub(crate) const BY_DEVICE: Rule = Rule {
+    free: 10,
+    first: TimeDelta::seconds(2),
+    longest: TimeDelta::minutes(15),
+    forget: TimeDelta::hours(1),
+};
 /// Mails of one kind to one address.
 pub(crate) const MAILS: Rule = Rule {
     free: 3,

@@ -13,6 +13,8 @@ const MARGIN: TimeDelta = TimeDelta::minutes(1);
 pub(crate) enum Provider {
     /// Clerk's session tokens.
     Clerk,
+    /// ID tokens of any provider of OpenID Connect, Google too: which one, says the issuer.
+    Oidc,
 }
 
 impl Provider {
@@ -20,12 +22,13 @@ impl Provider {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Clerk => "clerk",
+            Self::Oidc => "oidc",
         }
     }
 
     /// The provider of that word.
     pub(crate) fn parse(word: &str) -> Option<Self> {
-        [Self::Clerk]
+        [Self::Clerk, Self::Oidc]
             .into_iter()
             .find(|provider| provider.as_str() == word)
     }
@@ -92,7 +95,9 @@ mod tests {
 
     #[test]
     fn a_provider_has_one_word() {
-        assert_eq!(Provider::parse(Provider::Clerk.as_str()), Some(Provider::Clerk));
+        for provider in [Provider::Clerk, Provider::Oidc] {
+            assert_eq!(Provider::parse(provider.as_str()), Some(provider));
+        }
         assert_eq!(Provider::parse("clark"), None);
     }
 }

@@ -3,7 +3,7 @@
 use causeway_context::{SessionId, UserId, WorkspaceId};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Hash, PasswordHash, Proof, Trace};
+use super::{FactorStanding, Hash, PasswordHash, Proof, Trace};
 
 /// One login of a person in one workspace: the family of its refresh tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +74,8 @@ pub(crate) enum Opened {
     ProofUsed,
     /// Its password was changed meanwhile.
     PasswordChanged,
+    /// Its person is kept out.
+    Disabled,
 }
 
 /// Which sessions of a person are meant.
@@ -101,6 +103,8 @@ pub(crate) struct SessionToken {
     pub(crate) token: RefreshToken,
     /// Its session.
     pub(crate) session: Session,
+    /// How the session and its person stand to the second factor.
+    pub(crate) factor: FactorStanding,
 }
 
 impl SessionToken {

@@ -1,6 +1,7 @@
 //! Personal access tokens, which belong to a person, and API keys, which belong to a workspace.
 
 use causeway_context::{TokenId, UserId, WorkspaceId};
+use causeway_contracts::PermissionSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Invalid, name};
@@ -138,7 +139,7 @@ impl Scopes {
     ///
     /// # Errors
     /// The indexes of those that the maker does not hold. A permission that does not exist is one of them.
-    pub(crate) fn of(asked: Vec<String>, held: &[String]) -> Result<Self, Vec<usize>> {
+    pub(crate) fn of(asked: Vec<String>, held: &PermissionSet) -> Result<Self, Vec<usize>> {
         let missing: Vec<usize> = asked
             .iter()
             .enumerate()
@@ -183,13 +184,13 @@ mod tests {
 
     #[test]
     fn scopes_are_a_part_of_what_the_maker_holds() {
-        let held = words(&["a.read", "a.write"]);
+        let held = ["secrets.read", "secrets.write"].iter().collect();
         assert_eq!(
-            Scopes::of(words(&["a.read", "a.read"]), &held),
-            Ok(Scopes(words(&["a.read"])))
+            Scopes::of(words(&["secrets.read", "secrets.read"]), &held),
+            Ok(Scopes(words(&["secrets.read"])))
         );
         assert_eq!(
-            Scopes::of(words(&["a.read", "b.read", "x"]), &held),
+            Scopes::of(words(&["secrets.read", "keys.read", "x"]), &held),
             Err(vec![1, 2])
         );
     }

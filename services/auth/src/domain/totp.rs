@@ -46,6 +46,15 @@ impl Hash {
     }
 }
 
+/// For how long a code is taken (MFA-03).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Window {
+    /// In its step and in the next: up to a minute, for slow typists.
+    TwoSteps,
+    /// In its own 30 seconds only (ASVS 6.5.5).
+    OneStep,
+}
+
 /// The secret that a person's authenticator shares with us. Overwritten when it is dropped, shown to nobody.
 pub(crate) struct Seed(Zeroizing<Vec<u8>>);
 
@@ -95,14 +104,15 @@ impl Seed {
         )
     }
 
-    /// The step in which `code` stands: the one of `now` or the one before (MFA-03). Looks at both, whichever fits.
-    pub(crate) fn step_of(&self, code: &Code, now: DateTime<Utc>) -> Option<i64> {
+    /// The step in which `code` stands: the one of `now` or, unless that is too wide, the one before (MFA-03). Looks at
+    /// both, whichever fits.
+    pub(crate) fn step_of(&self, code: &Code, now: DateTime<Utc>, window: Window) -> Option<i64> {
         let current = now.timestamp().div_euclid(STEP_SECONDS);
         let fits = |step: i64| {
             let own = code_at(&self.0, Hash::Sha1, step, DIGITS);
             bool::from(own.as_bytes().ct_eq(code.0.as_bytes()))
         };
-        let [now, before] = [fits(current), fits(current - 1)];
+        let [now, before] = [fits(current), fits(current - 1) & (window == Window::TwoSteps)];
         now.then_some(current).or(before.then_some(current - 1))
     }
 
@@ -187,16 +197,22 @@ mod tests {
     fn a_code_stands_for_its_step_and_the_next() {
         let seed = seed(b"12345678901234567890");
         let code = Code::parse(&seed.code_at(at(59))).expect("six digits");
-        assert_eq!(seed.step_of(&code, at(30)), Some(1));
-        assert_eq!(seed.step_of(&code, at(59)), Some(1));
-        assert_eq!(seed.step_of(&code, at(89)), Some(1), "a slow typist");
-        assert_eq!(seed.step_of(&code, at(90)), None, "too late");
-        assert_eq!(seed.step_of(&code, at(29)), None, "of the future");
-        assert_eq!(
-            self::seed(&[7; 20]).step_of(&code, at(59)),
-            None,
-            "of another seed"
-        );
+        let step = |seconds| seed.step_of(&code, at(seconds), Window::TwoSteps);
+        assert_eq!((step(30), step(59)), (Some(1), Some(1)));
+        assert_eq!(step(89), Some(1), "a slow typist");
+        assert_eq!(step(90), None, "too late");
+        assert_eq!(step(29), None, "of the future");
+        let other = self::seed(&[7; 20]).step_of(&code, at(59), Window::TwoSteps);
+        assert_eq!(other, None, "of another seed");
+    }
+
+    #[test]
+    fn where_it_is_strict_a_code_stands_for_its_own_step_alone_mfa_03() {
+        let seed = seed(b"12345678901234567890");
+        let code = Code::parse(&seed.code_at(at(59))).expect("six digits");
+        let step = |seconds| seed.step_of(&code, at(seconds), Window::OneStep);
+        assert_eq!((step(30), step(59)), (Some(1), Some(1)));
+        assert_eq!((step(29), step(60)), (None, None));
     }
 
     /// RFC 4648 §10.

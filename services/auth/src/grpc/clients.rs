@@ -8,9 +8,9 @@ use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
 use tonic::{Request, Response, Status};
 
-use super::{Answer, Grpc, call};
+use super::{Answer, Grpc, asked, call};
 use crate::domain::{Client, PersonalToken};
-use crate::service::{ClientChange, CreateClientRequest, CreateTokenRequest, RotationEnd, WithSecret};
+use crate::service::{ClientChange, CreateClientRequest, RotationEnd, WithSecret};
 
 #[tonic::async_trait]
 impl Rpc for Grpc {
@@ -120,14 +120,7 @@ impl Rpc for Grpc {
                 expires_at,
             },
         ) = call(request)?;
-        let expires_at = expires_at
-            .map(|wire| from_timestamp(wire).ok_or("is outside of the calendar"))
-            .transpose();
-        let request = CreateTokenRequest {
-            name,
-            scopes,
-            expires_at,
-        };
+        let request = asked(name, scopes, expires_at.map(from_timestamp));
         let made = self
             .0
             .create_api_key(&ctx, request)

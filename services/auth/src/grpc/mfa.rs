@@ -15,7 +15,7 @@ impl Rpc for Grpc {
         request: Request<wire::VerifyLoginRequest>,
     ) -> Answer<wire::VerifyLoginResponse> {
         let (ctx, wire::VerifyLoginRequest { mfa_token, code }) = call(request)?;
-        let tokens = self
+        let (tokens, device) = self
             .0
             .verify_login(&ctx, &mfa_token, &code)
             .await
@@ -27,6 +27,7 @@ impl Rpc for Grpc {
             workspace_id: tokens.workspace.to_string(),
             refresh_token: tokens.refresh.expose_secret().to_owned(),
             session_id: tokens.session.to_string(),
+            device_token: super::shown(device.as_ref()),
         }))
     }
 

@@ -1,5 +1,6 @@
 //! The RPCs of OAuth.
 
+use causeway_contracts::PERMISSIONS;
 use causeway_contracts::auth::v1 as wire;
 use causeway_contracts::auth::v1::oauth_service_server::OauthService as Rpc;
 use causeway_errors::ApiError;
@@ -7,7 +8,10 @@ use secrecy::ExposeSecret as _;
 use tonic::{Request, Response};
 
 use super::{ACCESS_TOKEN, Answer, BEARER, Grpc, call};
-use crate::service::{ClientCredentials, Granted, Introspected, RevokeRequest, TokenRequest};
+use crate::domain::Grant;
+use crate::service::{
+    ClientCredentials, Granted, Introspected, Metadata, RevokeRequest, ScanReport, Scanned, TokenRequest,
+};
 
 #[tonic::async_trait]
 impl Rpc for Grpc {
@@ -66,6 +70,68 @@ impl Rpc for Grpc {
         let reported = self.0.report_leak(&ctx, &token.into(), &found_at).await;
         reported.map_err(ApiError::from)?;
         Ok(Response::new(wire::ReportLeakedTokenResponse {}))
+    }
+
+    async fn report_scanned_tokens(
+        &self,
+        request: Request<wire::ReportScannedTokensRequest>,
+    ) -> Answer<wire::ReportScannedTokensResponse> {
+        let (
+            ctx,
+            wire::ReportScannedTokensRequest {
+                payload,
+                key_identifier,
+                signature,
+            },
+        ) = call(request)?;
+        let payload = payload.unwrap_or_default();
+        let report = ScanReport {
+            body: &payload.data,
+            key_id: &key_identifier,
+            signature: &signature,
+        };
+        let scanned = self.0.report_scanned(&ctx, report).await;
+        let labels = scanned.map_err(ApiError::from)?.into_iter().map(labelled);
+        Ok(Response::new(wire::ReportScannedTokensResponse {
+            labels: labels.collect(),
+        }))
+    }
+
+    async fn get_oauth_metadata(
+        &self,
+        _: Request<wire::GetOauthMetadataRequest>,
+    ) -> Answer<wire::GetOauthMetadataResponse> {
+        let metadata = self.0.metadata().map_err(ApiError::from)?;
+        Ok(Response::new(described(metadata)))
+    }
+}
+
+fn labelled(scanned: Scanned) -> wire::ScannedToken {
+    wire::ScannedToken {
+        token_raw: scanned.text().to_owned(),
+        label: scanned.label().to_owned(),
+        token_type: scanned.kind,
+    }
+}
+
+fn described(metadata: &Metadata) -> wire::GetOauthMetadataResponse {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    // Who shows a refresh token, or a token to exchange, needs to be no client.
+    let clients = words(&["client_secret_basic", "client_secret_post"]);
+    let anybody = [clients.clone(), words(&["none"])].concat();
+    wire::GetOauthMetadataResponse {
+        issuer: metadata.issuer.clone(),
+        token_endpoint: metadata.at("/auth/token"),
+        introspection_endpoint: metadata.at("/auth/introspect"),
+        revocation_endpoint: metadata.at("/auth/revoke"),
+        jwks_uri: metadata.at("/.well-known/jwks.json"),
+        grant_types_supported: Grant::ALL.iter().map(|grant| grant.as_str().to_owned()).collect(),
+        response_types_supported: Vec::new(),
+        token_endpoint_auth_methods_supported: anybody.clone(),
+        introspection_endpoint_auth_methods_supported: clients,
+        revocation_endpoint_auth_methods_supported: anybody,
+        scopes_supported: words(PERMISSIONS),
+        service_documentation: metadata.at("/docs"),
     }
 }
 

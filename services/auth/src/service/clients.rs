@@ -3,6 +3,8 @@
 use causeway_context::{CallContext, TokenId};
 use causeway_crypto::token;
 use causeway_outbox::OutboxEvent;
+use causeway_revocation::Ended;
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
@@ -13,6 +15,7 @@ use crate::domain::{
 };
 use crate::error::AuthError;
 use crate::page::Page;
+use crate::store::Revoked;
 
 /// A client as it is asked for.
 pub(crate) struct CreateClientRequest {
@@ -161,7 +164,8 @@ impl AuthService {
             .ok_or(AuthError::ClientNotFound)
     }
 
-    /// Changes a client. Whoever changes its scopes is the one who grants them from then on.
+    /// Changes a client. Whoever changes its scopes is the one who grants them from then on. To switch it off ends the
+    /// access tokens that it has, for good: switched on again, it has to ask for new ones.
     ///
     /// # Errors
     /// [`AuthError::Invalid`], [`AuthError::ClientNotFound`], [`AuthError::ClientChanged`], or a store that is away.
@@ -172,6 +176,7 @@ impl AuthService {
         change: ClientChange,
     ) -> Result<Client, AuthError> {
         let mut client = self.get_client(ctx, id).await?;
+        let was_alive = client.alive();
         let mut fields = Fields::default();
         let mut changed = Vec::new();
         if let Some(name) = change.name {
@@ -199,7 +204,8 @@ impl AuthService {
         let fact = described(fact_of(ctx, &client)?, &client)
             .detail("changed", changed)
             .detail("disabled", client.disabled);
-        self.keep_client(client, fact).await
+        let ended = (was_alive && !client.alive()).then(|| self.tokens_until_now(ctx, client.id));
+        self.keep_client(client, ended, fact).await
     }
 
     /// Ends a client. A second time is as good as the first.
@@ -215,7 +221,8 @@ impl AuthService {
         client.deleted_at = Some(ctx.now);
         client.secrets.clear();
         let fact = fact_of(ctx, &client)?.detail("name", client.name.as_str());
-        self.keep_client(client, fact).await.map(drop)
+        let ended = Revoked::of(Ended::Client(client.id.0), ctx.now, self.access_life);
+        self.keep_client(client, Some(ended), fact).await.map(drop)
     }
 
     /// Starts a rotation: two secrets are in force until the old one's end.
@@ -247,7 +254,7 @@ impl AuthService {
             .detail("step", "started")
             .detail("last_four", last_four)
             .detail("overlap_seconds", overlap.num_seconds());
-        let client = self.keep_client(client, fact).await?;
+        let client = self.keep_client(client, None, fact).await?;
         Ok(WithSecret { client, secret })
     }
 
@@ -264,7 +271,7 @@ impl AuthService {
         let mut client = self.get_client(ctx, id).await?;
         end.apply(&mut client, ctx).map_err(AuthError::Rotation)?;
         let fact = fact_of(ctx, &client)?.detail("step", end.word());
-        self.keep_client(client, fact).await
+        self.keep_client(client, None, fact).await
     }
 
     async fn client_of(&self, ctx: &CallContext, id: &str) -> Result<Option<Client>, AuthError> {
@@ -273,9 +280,20 @@ impl AuthService {
         Ok(self.store.find_client(workspace, id).await?)
     }
 
-    async fn keep_client(&self, client: Client, fact: OutboxEvent) -> Result<Client, AuthError> {
+    /// The end of the access tokens that a client has, those of this very millisecond included.
+    pub(super) fn tokens_until_now(&self, ctx: &CallContext, client: ClientId) -> Revoked {
+        let now = ctx.now + TimeDelta::milliseconds(1);
+        Revoked::before(Ended::Client(client.0), now, self.access_life)
+    }
+
+    pub(super) async fn keep_client(
+        &self,
+        client: Client,
+        ended: Option<Revoked>,
+        fact: OutboxEvent,
+    ) -> Result<Client, AuthError> {
         let id = fact.id;
-        if !self.store.change_client(&client, fact).await? {
+        if !self.store.change_client(&client, ended, fact).await? {
             return Err(AuthError::ClientChanged);
         }
         self.verified.forget(client.id);

@@ -1,7 +1,6 @@
 //! Introspection (RFC 7662): what a token is worth, for who may ask. Whatever is in doubt is not active (INT-01).
 
-use causeway_context::{CallContext, SessionId, UserId, WorkspaceId};
-use causeway_contracts::{Role, permissions_of};
+use causeway_context::{CallContext, SessionId, WorkspaceId};
 use causeway_crypto::{AccessClaims, fits_jwt, token};
 use causeway_errors::ApiError;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -22,6 +21,7 @@ pub(crate) enum TokenType {
     Refresh,
     Personal,
     ApiKey,
+    ClientSecret,
 }
 
 impl TokenType {
@@ -32,6 +32,20 @@ impl TokenType {
             Self::Refresh => "refresh_token",
             Self::Personal => "personal_access_token",
             Self::ApiKey => "api_key",
+            Self::ClientSecret => "client_secret",
+        }
+    }
+}
+
+impl TokenType {
+    /// What it is called in a mail.
+    pub(crate) const fn in_words(self) -> &'static str {
+        match self {
+            Self::Access => "An access token",
+            Self::Refresh => "A refresh token of a session",
+            Self::Personal => "A personal access token",
+            Self::ApiKey => "An API key that you made",
+            Self::ClientSecret => "The secret of an OAuth client that you made",
         }
     }
 }
@@ -74,6 +88,15 @@ pub(super) enum Presented {
 }
 
 impl Presented {
+    /// What it is.
+    pub(super) fn kind(&self) -> TokenType {
+        match self {
+            Self::Refresh(_) => TokenType::Refresh,
+            Self::Opaque(token) => token.kind.into(),
+            Self::OfSession(..) | Self::OfMachine(..) => TokenType::Access,
+        }
+    }
+
     /// The workspace that it is good for.
     pub(super) fn workspace(&self) -> WorkspaceId {
         match self {
@@ -116,9 +139,7 @@ impl AuthService {
             (Some(_), false) => Err(OauthError::InvalidRequest("give one credential").into()),
             (Some(client), true) => Ok(client.workspace),
             (None, true) => Err(OauthError::InvalidClient.into()),
-            (None, false) if ctx.caller.permissions.iter().any(|held| held == PERMISSION) => {
-                Ok(ctx.workspace()?)
-            }
+            (None, false) if ctx.caller.holds(PERMISSION) => Ok(ctx.workspace()?),
             (None, false) => Err(ApiError::forbidden(
                 "PERMISSION_DENIED",
                 format!("the permission {PERMISSION} is missing"),
@@ -135,7 +156,7 @@ impl AuthService {
     ) -> Result<Option<Presented>, AuthError> {
         let shown = text.expose_secret();
         if fits_jwt(shown) {
-            return match self.access_key.verify(shown, ctx.now) {
+            return match self.access_keys.verify(shown, ctx.now) {
                 Ok(claims) => self.presented_access(claims).await,
                 Err(_) => Ok(None),
             };
@@ -167,15 +188,7 @@ impl AuthService {
         presented: Presented,
     ) -> Result<Option<Introspected>, AuthError> {
         match presented {
-            Presented::Refresh(found) => {
-                let usable = found.alive(ctx.now) && found.token.used_at.is_none();
-                Ok(usable.then(|| Introspected {
-                    subject: found.session.user.to_string(),
-                    issued_at: found.token.issued_at.timestamp(),
-                    expires_at: found.token.expires_at.timestamp(),
-                    ..nothing(TokenType::Refresh, found.session.workspace)
-                }))
-            }
+            Presented::Refresh(found) => self.worth_of_refresh(ctx, found).await,
             Presented::Opaque(token) => self.worth_of_opaque(ctx, token).await,
             Presented::OfSession(claims, session) => self.worth_of_session(ctx, claims, session).await,
             Presented::OfMachine(claims, workspace) => {
@@ -186,6 +199,25 @@ impl AuthService {
                 Ok(of_machine(standing, &claims).map(|scope| self.of_claims(claims, workspace, scope)))
             }
         }
+    }
+
+    /// A refresh token is worth nothing once its person has left the workspace: it would be refused.
+    async fn worth_of_refresh(
+        &self,
+        ctx: &CallContext,
+        found: SessionToken,
+    ) -> Result<Option<Introspected>, AuthError> {
+        if !found.alive(ctx.now) || found.token.used_at.is_some() {
+            return Ok(None);
+        }
+        let SessionToken { session, token, .. } = found;
+        let held = self.held_in(ctx, session.user, session.workspace).await?;
+        Ok(held.map(|_| Introspected {
+            subject: session.user.to_string(),
+            issued_at: token.issued_at.timestamp(),
+            expires_at: token.expires_at.timestamp(),
+            ..nothing(TokenType::Refresh, session.workspace)
+        }))
     }
 
     async fn worth_of_opaque(
@@ -216,22 +248,11 @@ impl AuthService {
         if session.closed_at.is_some() {
             return Ok(None);
         }
-        let roles = self.roles_now(ctx, session.user, session.workspace).await?;
-        Ok(roles.map(|role| {
-            let held = role.map_or(&[][..], permissions_of);
-            let scope = kept(&claims.scope, |scope| held.contains(&scope), || held.join(" "));
+        let held = self.held_in(ctx, session.user, session.workspace).await?;
+        Ok(held.map(|held| {
+            let scope = kept(&claims.scope, |scope| held.contains(scope), || held.join(" "));
             self.of_claims(claims, session.workspace, scope)
         }))
-    }
-
-    async fn roles_now(
-        &self,
-        ctx: &CallContext,
-        user: UserId,
-        workspace: WorkspaceId,
-    ) -> Result<Option<Option<Role>>, AuthError> {
-        let roles = self.roles_of(ctx, user, workspace).await?;
-        Ok(roles.map(|roles| roles.into_iter().max()))
     }
 
     fn of_claims(&self, claims: AccessClaims, workspace: WorkspaceId, scope: String) -> Introspected {
@@ -256,7 +277,7 @@ fn of_machine(standing: Standing, claims: &AccessClaims) -> Option<String> {
     if standing.revoked.contains(&claims.jti) {
         return None;
     }
-    let held = |scope: &str| caller.permissions.iter().any(|known| known == scope);
+    let held = |scope: &str| caller.holds(scope);
     Some(kept(&claims.scope, held, String::new))
 }
 

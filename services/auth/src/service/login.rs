@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::limits::Target;
 use super::session::{Assurance, Opening};
 use super::{AuthService, Fields, Tokens};
-use crate::domain::{Account, AccountState, Email, Password, SignIn, Trace};
+use crate::domain::{Account, Email, Password, SignIn, Trace};
 use crate::error::AuthError;
 use crate::store::guesses::Failure;
 use crate::tenancy::Membership;
@@ -21,12 +21,14 @@ pub(crate) struct LoginRequest {
     pub(crate) password: String,
     /// The workspace to enter; the oldest when empty.
     pub(crate) workspace_id: String,
+    /// What an earlier login told the device; empty when there was none.
+    pub(crate) device_token: String,
 }
 
 /// How a login ended: the password was right.
 pub(crate) enum LoggedIn {
-    /// There is a session.
-    Open(Tokens),
+    /// There is a session, and something for the device to show at the next login.
+    Open(Tokens, Option<SecretString>),
     /// The person has a second factor: this token asks for it.
     SecondFactor(SecretString),
 }
@@ -43,7 +45,8 @@ impl AuthService {
         request: LoginRequest,
     ) -> Result<LoggedIn, AuthError> {
         let wanted = self.wanted_workspace(&request.workspace_id)?;
-        let account = self.prove(ctx, request.email, request.password).await?;
+        let device = &request.device_token;
+        let account = self.prove(ctx, request.email, request.password, device).await?;
         let membership = self.enter(ctx, account.user, wanted).await?;
         if let Some(token) = self.second_step(ctx, &account, &membership).await? {
             return Ok(LoggedIn::SecondFactor(token));
@@ -59,23 +62,35 @@ impl AuthService {
         };
         let opened = self.open(ctx, opening, |fact| fact.detail("method", "password"));
         let (session, access) = opened.await?;
-        Ok(LoggedIn::Open(Tokens {
+        let tokens = Tokens {
             access,
             access_life: self.access_life,
             refresh,
             workspace: membership.workspace,
             session,
-        }))
+        };
+        Ok(LoggedIn::Open(tokens, self.new_device(ctx, &account.email)))
     }
 
-    /// The account of an address and a password. An account whose registration did not end is as good as none.
-    async fn prove(&self, ctx: &CallContext, email: String, password: String) -> Result<Account, AuthError> {
-        let guess = self.may_guess(ctx, Target::Password(&email)).await?;
+    /// The account of an address and a password. An account whose registration did not end, or whose person is kept out, is
+    /// as good as none.
+    async fn prove(
+        &self,
+        ctx: &CallContext,
+        email: String,
+        password: String,
+        device: &str,
+    ) -> Result<Account, AuthError> {
+        let target = Target::Password {
+            email: &email,
+            device,
+        };
+        let guess = self.may_guess(ctx, target).await?;
         let account = match Email::parse(&email) {
             Ok(email) => self.store.find_by_email(&email).await?,
             Err(_) => None,
         };
-        let account = account.filter(|account| account.state == AccountState::Active);
+        let account = self.in_force(account).await?;
         let hash = account.as_ref().map(|account| account.password.clone());
         let right = self.passwords.verify(Password::given(password), hash).await?;
         match account {

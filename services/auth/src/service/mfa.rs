@@ -10,14 +10,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
+use super::refresh::LOGOUT;
 use super::session::Assurance;
-use super::{AuthService, Fields};
+use super::sessions::current;
+use super::{AuthService, Fields, as_rpc};
 use crate::config::Config;
 use crate::domain::{
-    Code, Factor, Hash, NewFactor, PassedBy, SealedSeed, Seed, Session, recovery_codes, recovery_hash,
+    Code, Factor, Hash, NewFactor, PassedBy, SealedSeed, Seed, Session, Window, recovery_codes, recovery_hash,
 };
 use crate::error::AuthError;
 use crate::store::StoreError;
+use crate::store::history::Closing;
 use crate::tenancy::Membership;
 
 /// How often a seed is sealed anew when the data key is rotated in between.
@@ -29,6 +32,8 @@ pub(super) struct Factors {
     key: MfaTokenKey,
     /// What an authenticator calls this installation.
     issuer: String,
+    /// For how long a code is taken.
+    window: Window,
     /// Whether tokens say that a factor is demanded, which is what the gate goes by.
     pub(super) enforced: bool,
 }
@@ -42,6 +47,10 @@ impl Factors {
         Self {
             key: MfaTokenKey::new(&config.refresh_secret),
             issuer: config.mfa_issuer.clone(),
+            window: match config.mfa_strict {
+                true => Window::OneStep,
+                false => Window::TwoSteps,
+            },
             enforced: config.mfa_enforced,
         }
     }
@@ -159,7 +168,8 @@ impl AuthService {
         Ok((home, label.unwrap_or_else(|| user.to_string())))
     }
 
-    /// Confirms the enrolment by a code, which is thereby used. The caller's session has passed the factor.
+    /// Confirms the enrolment by a code, which is thereby used. The caller's session has passed the factor; every other
+    /// one ends, for it was opened by less (REF-06).
     ///
     /// # Errors
     /// [`AuthError::NoFactor`], [`AuthError::FactorEnrolled`], [`AuthError::InvalidCode`], [`AuthError::FactorLocked`],
@@ -174,15 +184,15 @@ impl AuthService {
         let session = self.own_session(ctx).await?;
         self.admit(ctx, user, session.workspace).await?;
         let seed = self.seed_of(ctx, &factor).await?;
-        let Some(step) = seed.and_then(|seed| seed.step_of(&code, ctx.now)) else {
+        let Some(step) = seed.and_then(|seed| seed.step_of(&code, ctx.now, self.mfa.window)) else {
             return Err(self.wrong_code(ctx, user, session.workspace).await?);
         };
         let fact = OutboxEvent::of(ctx)?.target("account", user.to_string());
         let id = fact.id;
-        let credential = session.id.0;
+        let others = others(ctx, "mfa_enrolled")?;
         let confirmed = self
             .store
-            .confirm_factor(&factor, step, credential, ctx.now, fact);
+            .confirm_factor(&factor, step, session.id.0, fact, &others);
         if !confirmed.await? {
             return Err(AuthError::FactorEnrolled);
         }
@@ -190,19 +200,22 @@ impl AuthService {
         self.elevated(ctx, &session).await
     }
 
-    /// Removes the factor. An enrolment that was not confirmed goes without a code.
+    /// Removes the factor, which takes a fresh code of it (MFA-07), and ends every other session (REF-06). An enrolment
+    /// that was not confirmed goes without a code, and ends nothing.
     ///
     /// # Errors
     /// [`AuthError::NoFactor`], [`AuthError::InvalidCode`], [`AuthError::FactorLocked`], or a part that is away.
     pub(crate) async fn remove_totp(&self, ctx: &CallContext, code: &str) -> Result<(), AuthError> {
         let (user, here) = (ctx.user()?, ctx.workspace()?);
         let factor = self.store.find_factor(user).await?.ok_or(AuthError::NoFactor)?;
+        let mut closing = None;
         if factor.confirmed_at.is_some() {
             self.use_code(ctx, &factor, here, code).await?;
+            closing = Some(others(ctx, "mfa_removed")?);
         }
         let fact = OutboxEvent::of(ctx)?.target("account", user.to_string());
         let id = fact.id;
-        if !self.store.remove_factor(&factor, fact).await? {
+        if !self.store.remove_factor(&factor, fact, closing.as_ref()).await? {
             return Err(AuthError::NoFactor);
         }
         self.settle(id).await;
@@ -333,6 +346,15 @@ impl AuthService {
             access_life: self.access_life,
         })
     }
+}
+
+/// The end of every session of the caller but the one that asks.
+fn others(ctx: &CallContext, cause: &str) -> Result<Closing, AuthError> {
+    Ok(Closing {
+        keep: current(ctx),
+        at: ctx.now,
+        fact: OutboxEvent::of(&as_rpc(ctx, LOGOUT))?.detail("cause", cause),
+    })
 }
 
 /// The code as it was given, or what is wrong with its form. A code of no form is no try.

@@ -60,10 +60,9 @@ impl AuthService {
             Standing::Ended => return Err(AuthError::InvalidRefreshToken),
         }
         let membership = self.membership_of(ctx, session).await?;
-        let factor = self.store.standing(session.user, session.id.0).await?;
         let assurance = Assurance {
-            factor: factor.passed,
-            enrolled: factor.enrolled,
+            factor: found.factor.passed,
+            enrolled: found.factor.enrolled,
             scope: scope.to_vec(),
             ..Assurance::default()
         };
@@ -142,11 +141,10 @@ impl AuthService {
         ctx: &CallContext,
         session: &Session,
     ) -> Result<Membership, AuthError> {
-        let memberships = self.tenancy.memberships(&ctx.request_id, session.user).await?;
-        match memberships
-            .into_iter()
-            .find(|membership| membership.workspace == session.workspace)
-        {
+        let found = self
+            .tenancy
+            .membership(&ctx.request_id, session.user, session.workspace);
+        match found.await? {
             Some(membership) => Ok(membership),
             None => {
                 self.close(ctx, session, "membership_lost").await?;

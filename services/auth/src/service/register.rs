@@ -11,6 +11,7 @@
 use causeway_context::{CallContext, UserId, WorkspaceId};
 use causeway_outbox::OutboxEvent;
 
+use super::limits::Target;
 use super::{AuthService, Fields};
 use crate::domain::{Account, AccountState, Claim, Email, Password, WorkspaceName};
 use crate::error::AuthError;
@@ -75,8 +76,14 @@ impl AuthService {
             return Err(AuthError::RegistrationClosed);
         }
         let (email, password, name) = request.check(self.single_tenant)?;
+        let guess = self.may_guess(ctx, Target::Registration).await?;
         self.refuse_breached("password", &password).await?;
-        let account = self.claim(ctx, email, password).await?;
+        let claimed = self.claim(ctx, email, password).await;
+        if matches!(claimed, Err(AuthError::EmailTaken)) {
+            // Who asks who has an account here asks a few times.
+            self.was_wrong(ctx, &guess, None).await?;
+        }
+        let account = claimed?;
         let workspace = self
             .tenancy
             .provision(&ctx.request_id, account.home, &name, account.user)
@@ -108,7 +115,7 @@ impl AuthService {
         if let Some(found) = self.store.find_by_email(&email).await?
             && !found.lapsed(ctx.now)
         {
-            return self.resume(found, password).await;
+            return self.resume(ctx, found, password).await;
         }
         let account = Account {
             user: UserId::generate(),
@@ -121,21 +128,31 @@ impl AuthService {
         match self.store.claim_address(&account).await? {
             Claim::Made(account) => Ok(account),
             // Another came in between; it may have been the same person's second click.
-            Claim::Taken(found) => self.resume(found, password).await,
+            Claim::Taken(found) => self.resume(ctx, found, password).await,
         }
     }
 
-    async fn resume(&self, found: Account, password: Password) -> Result<Account, AuthError> {
-        let same = found.state == AccountState::Pending
-            && self
-                .passwords
-                .verify(password, Some(found.password.clone()))
-                .await?;
-        if same {
-            Ok(found)
-        } else {
-            Err(AuthError::EmailTaken)
+    /// The pending account, if its password is the one that was given: a guess at what will be the account's.
+    async fn resume(
+        &self,
+        ctx: &CallContext,
+        found: Account,
+        password: Password,
+    ) -> Result<Account, AuthError> {
+        if found.state != AccountState::Pending {
+            return Err(AuthError::EmailTaken);
         }
+        let target = Target::Password {
+            email: found.email.as_str(),
+            device: "",
+        };
+        let guess = self.may_guess(ctx, target).await?;
+        let hash = Some(found.password.clone());
+        if self.passwords.verify(password, hash).await? {
+            return Ok(found);
+        }
+        self.was_wrong(ctx, &guess, None).await?;
+        Err(AuthError::EmailTaken)
     }
 
     /// The account was not pending any more: right if the same registration, sent twice, finished it meanwhile.

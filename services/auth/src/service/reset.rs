@@ -34,8 +34,9 @@ impl AuthService {
         text: &str,
         password: String,
     ) -> Result<(), AuthError> {
-        let password = self.chosen("password", password).await?;
+        // The token first: who has none hears nothing of what a list says of passwords, and makes nobody ask one.
         let (hash, holder) = self.holder(ctx, text, MailPurpose::Reset).await?;
+        let password = self.chosen("password", password).await?;
         let new = NewPassword {
             user: holder.user,
             hash: self.passwords.hash(password).await?,

@@ -1,4 +1,4 @@
-//! Revocation (RFC 7009), and tokens that were found where they should not be (TOK-05).
+//! Revocation (RFC 7009).
 
 use causeway_context::{CallContext, Caller, WorkspaceId};
 use causeway_crypto::AccessClaims;
@@ -20,7 +20,6 @@ use crate::store::RevokedAccess;
 const DELETE_API_KEY: &str = "/causeway.auth.v1.ClientService/DeleteApiKey";
 /// What a person must hold to end a client's token.
 const PERMISSION: &str = "clients.write";
-const LONGEST_PLACE: usize = 200;
 
 /// A token to revoke.
 pub(crate) struct RevokeRequest {
@@ -32,7 +31,7 @@ pub(crate) struct RevokeRequest {
 
 /// Why a token ends.
 #[derive(Clone, Copy)]
-enum Because<'a> {
+pub(super) enum Because<'a> {
     /// Its holder says so.
     Revoked,
     /// It was found there.
@@ -57,43 +56,16 @@ impl AuthService {
             return Ok(());
         };
         allowed(&ctx.caller, client.as_deref(), &presented)?;
-        self.end(ctx, presented, Because::Revoked).await
+        self.end(ctx, presented, Because::Revoked).await.map(drop)
     }
 
-    /// Ends a token that somebody found: possession is authority. Its owner learns of it from the log.
-    ///
-    /// # Errors
-    /// [`AuthError::Oauth`] for a request without a token, or a part that is away.
-    pub(crate) async fn report_leak(
-        &self,
-        ctx: &CallContext,
-        text: &SecretString,
-        found_at: &str,
-    ) -> Result<(), AuthError> {
-        if text.expose_secret().is_empty() {
-            return Err(OauthError::InvalidRequest("token is missing").into());
-        }
-        if found_at.chars().count() > LONGEST_PLACE || found_at.chars().any(char::is_control) {
-            return Err(
-                OauthError::InvalidRequest("found_at must be one line of at most 200 characters").into(),
-            );
-        }
-        // The place may repeat the token, and the log must not.
-        if found_at.contains(text.expose_secret()) {
-            return Err(OauthError::InvalidRequest("found_at must not hold the token").into());
-        }
-        match self.presented(ctx, text).await? {
-            Some(presented) => self.end(ctx, presented, Because::Leaked(found_at)).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn end(
+    /// Ends what was presented; answers whether it was in force until now.
+    pub(super) async fn end(
         &self,
         ctx: &CallContext,
         presented: Presented,
         because: Because<'_>,
-    ) -> Result<(), AuthError> {
+    ) -> Result<bool, AuthError> {
         match presented {
             Presented::Refresh(found) => {
                 self.end_session(ctx, &found.session, TokenType::Refresh, because)
@@ -118,7 +90,7 @@ impl AuthService {
         session: &Session,
         kind: TokenType,
         because: Because<'_>,
-    ) -> Result<(), AuthError> {
+    ) -> Result<bool, AuthError> {
         let ctx = match because {
             Because::Revoked => as_rpc(ctx, LOGOUT),
             Because::Leaked(_) => ctx.clone(),
@@ -128,10 +100,11 @@ impl AuthService {
             .by_user(session.user)
             .target("session", session.id.to_string());
         let id = fact.id;
-        if self.store.close_session(session.id, ctx.now, fact).await? {
+        let ended = self.store.close_session(session.id, ctx.now, fact).await?;
+        if ended {
             self.settle(id).await;
         }
-        Ok(())
+        Ok(ended)
     }
 
     async fn end_opaque(
@@ -139,7 +112,7 @@ impl AuthService {
         ctx: &CallContext,
         token: &PersonalToken,
         because: Because<'_>,
-    ) -> Result<(), AuthError> {
+    ) -> Result<bool, AuthError> {
         let (whose, target) = match token.kind {
             TokenKind::Personal => (Whose::Person(token.user), "token"),
             TokenKind::Key => (Whose::Workspace, "api_key"),
@@ -157,10 +130,11 @@ impl AuthService {
             .store
             .revoke_token(token.workspace, whose, token.id, ctx.now, fact)
             .await?;
-        if revoked == Revocation::Done {
+        let ended = revoked == Revocation::Done;
+        if ended {
             self.settle(id).await;
         }
-        Ok(())
+        Ok(ended)
     }
 
     async fn end_access_token(
@@ -169,7 +143,7 @@ impl AuthService {
         claims: AccessClaims,
         workspace: WorkspaceId,
         fact: OutboxEvent,
-    ) -> Result<(), AuthError> {
+    ) -> Result<bool, AuthError> {
         let id = fact.id;
         let revoked = RevokedAccess {
             workspace,
@@ -177,14 +151,15 @@ impl AuthService {
             credential: claims.client_id.unwrap_or_default(),
             expires_at: DateTime::from_timestamp(claims.exp, 0).unwrap_or(ctx.now),
         };
-        if self.store.revoke_access_token(&revoked, ctx.now, fact).await? {
+        let ended = self.store.revoke_access_token(&revoked, ctx.now, fact).await?;
+        if ended {
             self.settle(id).await;
         }
-        Ok(())
+        Ok(ended)
     }
 }
 
-fn told(fact: OutboxEvent, kind: TokenType, because: Because<'_>) -> OutboxEvent {
+pub(super) fn told(fact: OutboxEvent, kind: TokenType, because: Because<'_>) -> OutboxEvent {
     let fact = fact.detail("kind", kind.as_str());
     match because {
         Because::Revoked => fact.detail("cause", "revoked"),
@@ -210,7 +185,7 @@ fn allowed(
         .client_id
         .as_deref()
         .filter(|credential| credential.starts_with("cw_client_"));
-    let manages = caller.permissions.iter().any(|held| held == PERMISSION);
+    let manages = caller.holds(PERMISSION);
     match (owner, client) {
         (None, _) => Ok(()),
         (Some(_), None) if manages => Ok(()),

@@ -1,10 +1,9 @@
 //! What every way in ends with: a session is opened.
 
 use causeway_context::{CallContext, SessionId, UserId};
-use causeway_contracts::{Role, permissions_of};
 use causeway_crypto::Actor;
 use causeway_outbox::OutboxEvent;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::AuthService;
@@ -24,6 +23,8 @@ pub(super) struct Assurance {
     pub(super) act: Option<Actor>,
     /// To which permissions the access token is narrowed; empty narrows nothing.
     pub(super) scope: Vec<String>,
+    /// When the access token ends at the latest.
+    pub(super) ends: Option<DateTime<Utc>>,
 }
 
 impl Assurance {
@@ -32,8 +33,8 @@ impl Assurance {
     /// # Errors
     /// [`OauthError::InvalidScope`].
     pub(super) fn is_held(&self, membership: &Membership) -> Result<(), OauthError> {
-        let held = Role::parse(&membership.role).map_or(&[][..], permissions_of);
-        match self.scope.iter().all(|scope| held.contains(&scope.as_str())) {
+        let held = membership.permissions();
+        match self.scope.iter().all(|scope| held.contains(scope)) {
             true => Ok(()),
             false => Err(OauthError::InvalidScope),
         }
@@ -58,15 +59,27 @@ pub(super) struct Opening<'a> {
 
 impl AuthService {
     /// Until when a session lives that nobody uses: as long as its refresh token, or its first access token.
-    fn idle_until(&self, ctx: &CallContext, token: Option<&RefreshToken>) -> DateTime<Utc> {
-        token.map_or(ctx.now + self.access_life, |token| token.expires_at)
+    fn idle_until(
+        &self,
+        ctx: &CallContext,
+        token: Option<&RefreshToken>,
+        ends: Option<DateTime<Utc>>,
+    ) -> DateTime<Utc> {
+        let access = ctx.now + self.access_life_until(ctx, ends);
+        token.map_or(access, |token| token.expires_at)
+    }
+
+    /// How long an access token lives that ends at `ends` at the latest, which may be a second ago by our clock.
+    pub(super) fn access_life_until(&self, ctx: &CallContext, ends: Option<DateTime<Utc>>) -> TimeDelta {
+        let rest = ends.map_or(self.access_life, |ends| ends - ctx.now);
+        rest.clamp(TimeDelta::seconds(1), self.access_life)
     }
 
     /// Opens a session and signs its first access token. `describe` adds to the fact how the person came in.
     ///
     /// # Errors
     /// [`AuthError::SubjectRefused`] if the proof was used before, [`AuthError::InvalidCredentials`] if the password was
-    /// changed meanwhile, or a part that is away.
+    /// changed meanwhile, one of the two if the person is kept out, or a part that is away.
     pub(super) async fn open(
         &self,
         ctx: &CallContext,
@@ -92,11 +105,12 @@ impl AuthService {
             // Before there is a session: one that passed a factor must never be without the mark of it.
             self.store.pass_factor(session.user, id.0, by, ctx.now).await?;
         }
+        let ends = opening.assurance.ends;
         let access = self.access_token(ctx, &session, opening.membership, opening.assurance)?;
         let token = opening
             .refresh
             .map(|text| self.refresh_token(ctx, &session, text.expose_secret()));
-        session.idle_until = self.idle_until(ctx, token.as_ref());
+        session.idle_until = self.idle_until(ctx, token.as_ref(), ends);
         let fact = OutboxEvent::of(ctx)?
             .in_workspace(session.workspace)
             .by_user(session.user)
@@ -112,9 +126,13 @@ impl AuthService {
             proof: opening.proof,
             password: opening.password,
         };
+        let by_password = new.password.is_some();
         match self.store.open_session(&new, fact).await? {
             Opened::Done => {}
             Opened::PasswordChanged => return Err(AuthError::InvalidCredentials),
+            // What a stranger hears (EXC-07).
+            Opened::Disabled if by_password => return Err(AuthError::InvalidCredentials),
+            Opened::Disabled => return Err(AuthError::SubjectRefused),
             Opened::ProofUsed => {
                 tracing::info!(
                     reason = "used",

@@ -1,7 +1,7 @@
 //! Sessions as lists, for their persons and for the admins of a workspace, and the history of sign-ins (REF-10).
 
 use causeway_context::{CallContext, SessionId, UserId};
-use causeway_contracts::Role;
+use causeway_contracts::PermissionSet;
 use causeway_outbox::OutboxEvent;
 use uuid::Uuid;
 
@@ -93,10 +93,9 @@ impl AuthService {
         user: &str,
     ) -> Result<usize, AuthError> {
         let workspace = ctx.workspace()?;
-        let (user, role) = self.member_of(ctx, user).await?;
-        let own = ctx.caller.roles.iter().filter_map(|role| Role::parse(role)).max();
+        let (user, held) = self.member_of(ctx, user).await?;
         // A program has no role: what it may do says its scope.
-        if own.is_some_and(|own| role.is_some_and(|role| role > own)) {
+        if self.whole(ctx).await?.is_some_and(|own| !own.includes(&held)) {
             return Err(AuthError::RoleAboveOwn);
         }
         let which = Which {
@@ -138,8 +137,8 @@ impl AuthService {
         Ok(page(found, slice, |session| session.id.0))
     }
 
-    /// A member of the workspace of the call, and the role that it has there.
-    async fn member_of(&self, ctx: &CallContext, user: &str) -> Result<(UserId, Option<Role>), AuthError> {
+    /// A member of the workspace of the call, and what its role holds there.
+    async fn member_of(&self, ctx: &CallContext, user: &str) -> Result<(UserId, PermissionSet), AuthError> {
         let workspace = ctx.workspace()?;
         let user: UserId = user.parse().map_err(|_| AuthError::MemberNotFound)?;
         let memberships = self.tenancy.memberships(&ctx.request_id, user).await?;
@@ -147,7 +146,7 @@ impl AuthService {
             .into_iter()
             .find(|membership| membership.workspace == workspace)
             .ok_or(AuthError::MemberNotFound)?;
-        Ok((user, Role::parse(&membership.role)))
+        Ok((user, membership.permissions()))
     }
 }
 

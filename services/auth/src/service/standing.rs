@@ -96,10 +96,10 @@ impl AuthService {
         client: Option<Client>,
     ) -> Result<Option<Caller>, AuthError> {
         let Some(client) = client else { return Ok(None) };
-        let roles = self.roles_of(ctx, client.granted_by, client.workspace).await?;
-        Ok(roles.map(|roles| {
+        let held = self.held_in(ctx, client.granted_by, client.workspace).await?;
+        Ok(held.map(|held| {
             let id = client.id.to_string();
-            program(id.clone(), client.workspace, &roles, &client.scopes, id)
+            program(id.clone(), client.workspace, held, &client.scopes, id)
         }))
     }
 }

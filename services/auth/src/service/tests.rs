@@ -1,13 +1,22 @@
 //! The use cases over the store in memory and a tenancy that remembers.
 
+mod api_keys;
 mod clients;
+mod devices;
 mod exchanges;
 mod factors;
 mod guessing;
+mod introspection;
+mod leaks;
 mod logins;
 mod oauth;
+mod oidc;
+mod peppers;
+mod persons;
 mod recovery;
 mod registrations;
+mod revocations;
+mod roles;
 mod sessions;
 mod single;
 mod tokens;
@@ -18,7 +27,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use causeway_context::{CallContext, Caller, RequestId, UserId, WorkspaceId};
-use causeway_contracts::{CallerKind, Role};
+use causeway_contracts::{CallerKind, PermissionSet, Role};
 use causeway_crypto::AccessTokenKey;
 use causeway_errors::ApiError;
 use causeway_oidc::{ClerkSession, VerifyError};
@@ -84,6 +93,7 @@ impl Tenancy for FakeTenancy {
                     workspace,
                     name,
                     role,
+                    custom: PermissionSet::EMPTY,
                     mfa_required: false,
                 },
             ));
@@ -130,7 +140,7 @@ pub(super) fn world() -> World {
 
 pub(super) fn world_with(change: impl FnOnce(&mut Config)) -> World {
     let mut config = Config {
-        signing_secret: SECRET.into(),
+        access_keys: Arc::new(AccessTokenKey::verify_only(None, None)),
         refresh_secret: SECRET.into(),
         pepper: None,
         former_pepper: None,
@@ -145,9 +155,17 @@ pub(super) fn world_with(change: impl FnOnce(&mut Config)) -> World {
         single_tenant: false,
         mfa_issuer: "Causeway".to_owned(),
         mfa_enforced: true,
+        mfa_strict: false,
+        device_life: Some(TimeDelta::days(365)),
+        breached: None,
+        platform_owner: None,
         clerk: None,
+        oidc: crate::oidc::OidcConfig::default(),
+        scanning_keys: None,
     };
     change(&mut config);
+    let keys = AccessTokenKey::new(&SECRET.into(), config.issuer.clone(), config.audience.clone());
+    config.access_keys = Arc::new(keys.with_max_lifetime(config.access_life));
     let (tenancy, outbox) = (Arc::new(FakeTenancy::default()), MemoryOutbox::default());
     let store = Arc::new(MemoryStore::new(outbox.clone()));
     tenancy.single.store(config.single_tenant, Ordering::SeqCst);
@@ -215,6 +233,7 @@ impl World {
                 workspace,
                 name,
                 role,
+                custom: PermissionSet::EMPTY,
                 mfa_required: false,
             },
         ));
@@ -227,6 +246,23 @@ impl World {
             .iter_mut()
             .filter(|(member, _)| *member == user)
             .for_each(|(_, found)| found.role = role.to_owned());
+    }
+
+    /// Gives a person, wherever it belongs, a custom role that holds that.
+    pub(super) fn set_custom(&self, user: UserId, role: &str, held: PermissionSet) {
+        let mut memberships = self.tenancy.memberships.lock().unwrap();
+        let mine = memberships.iter_mut().filter(|(member, _)| *member == user);
+        mine.for_each(|(_, found)| (found.role, found.custom) = (role.to_owned(), held));
+    }
+
+    /// What the custom role of a person in one workspace holds.
+    pub(super) fn set_custom_in(&self, caller: &Caller, held: PermissionSet) {
+        let mut memberships = self.tenancy.memberships.lock().unwrap();
+        let mine = memberships
+            .iter_mut()
+            .filter(|(member, _)| Some(*member) == caller.user());
+        mine.filter(|(_, found)| Some(found.workspace) == caller.workspace)
+            .for_each(|(_, found)| found.custom = held);
     }
 
     pub(super) fn demand_factor(&self, user: UserId, demanded: bool) {
@@ -250,6 +286,7 @@ impl World {
             workspace: caller.workspace.unwrap(),
             name: "Again".to_owned(),
             role: role.to_owned(),
+            custom: PermissionSet::EMPTY,
             mfa_required: false,
         };
         let user = caller.user().unwrap();
@@ -282,9 +319,10 @@ impl World {
             email: email.to_owned(),
             password: password.to_owned(),
             workspace_id: workspace.to_owned(),
+            device_token: String::new(),
         };
         match self.service.login(&anonymous("Login", 0), request).await? {
-            LoggedIn::Open(tokens) => Ok(tokens),
+            LoggedIn::Open(tokens, _) => Ok(tokens),
             LoggedIn::SecondFactor(_) => panic!("a second factor is asked for"),
         }
     }

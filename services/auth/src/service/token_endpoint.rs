@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use causeway_context::{CallContext, WorkspaceId};
+use causeway_contracts::PermissionSet;
 use causeway_crypto::AccessClaims;
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
-use uuid::Uuid;
 
 use super::standing::Credential;
 use super::verified::VerifiedClient;
-use super::{AuthService, ExchangeRequest, as_rpc};
+use super::{AuthService, ExchangeRequest, as_rpc, issued_id};
 use crate::domain::Grant;
 use crate::error::AuthError;
 use crate::oauth::OauthError;
@@ -74,7 +74,7 @@ impl AuthService {
             }
             (Grant::ClientCredentials, None) => Err(OauthError::InvalidClient.into()),
             (Grant::RefreshToken, client) => self.grant_by_refresh(ctx, client.as_deref(), &request).await,
-            (Grant::TokenExchange, _) => self.grant_by_exchange(ctx, request).await,
+            (Grant::TokenExchange, client) => self.grant_by_exchange(ctx, client.as_deref(), request).await,
         }
     }
 
@@ -133,10 +133,12 @@ impl AuthService {
         })
     }
 
+    /// A client exchanges what is good in its own workspace, and nothing else.
     async fn grant_by_exchange(
         &self,
         ctx: &CallContext,
-        request: TokenRequest,
+        client: Option<&VerifiedClient>,
+        mut request: TokenRequest,
     ) -> Result<Granted, AuthError> {
         let invalid = |what| Err(AuthError::from(OauthError::InvalidRequest(what)));
         if request.subject_token.expose_secret().is_empty() || request.subject_token_type.is_empty() {
@@ -150,10 +152,19 @@ impl AuthService {
             return invalid("only access tokens are given here");
         }
         self.serves(&request.targets)?;
+        let home = client.map(|client| client.workspace);
+        if let Some(home) = home {
+            if !request.workspace_id.is_empty()
+                && request.workspace_id.parse::<WorkspaceId>().ok() != Some(home)
+            {
+                return invalid("the workspace is not the client's");
+            }
+            request.workspace_id = home.to_string();
+        }
         match request.subject_token_type.strip_prefix(OF_TYPE) {
             Some("jwt" | "id_token") => self.exchange_identity(ctx, request).await,
             Some("access_token") => {
-                self.exchange_opaque(ctx, &request.subject_token, &request.scope)
+                self.exchange_opaque(ctx, home, &request.subject_token, &request.scope)
                     .await
             }
             _ => invalid("subject_token_type is not one that is taken here"),
@@ -173,7 +184,7 @@ impl AuthService {
             refresh: false,
             scope: scope.clone(),
         };
-        let exchanged = self.exchange(&as_rpc(ctx, EXCHANGE), asked).await;
+        let exchanged = self.exchange_any(&as_rpc(ctx, EXCHANGE), asked).await;
         let exchanged = exchanged.map_err(|error| match error {
             AuthError::SubjectRefused => OauthError::InvalidRequest("the subject_token is not valid").into(),
             AuthError::SessionPending => {
@@ -201,15 +212,20 @@ impl AuthService {
     async fn exchange_opaque(
         &self,
         ctx: &CallContext,
+        home: Option<WorkspaceId>,
         subject: &SecretString,
         scope: &str,
     ) -> Result<Granted, AuthError> {
+        let refused = || OauthError::InvalidRequest("the subject_token is not valid");
         let proven = self.authenticate_token(ctx, subject).await;
         let proven = proven.map_err(|error| match error {
-            AuthError::InvalidToken => OauthError::InvalidRequest("the subject_token is not valid").into(),
+            AuthError::InvalidToken => refused().into(),
             other => other,
         })?;
         let caller = proven.caller;
+        if home.is_some() && home != caller.workspace {
+            return Err(refused().into());
+        }
         let (Some(workspace), Ok(token)) = (caller.workspace, caller.credential_id.parse()) else {
             return Err(AuthError::InvalidToken);
         };
@@ -253,10 +269,11 @@ impl AuthService {
             exp: now + life.num_seconds().max(1),
             nbf: now,
             iat: now,
-            jti: Uuid::now_v7().to_string(),
+            jti: issued_id(ctx.now).to_string(),
             sid: String::new(),
             workspace_id: workspace.to_string(),
             roles: Vec::new(),
+            perm: None,
             scope,
             mfa: false,
             mfa_required: false,
@@ -265,7 +282,7 @@ impl AuthService {
             client_id: Some(credential),
         };
         Ok(Granted {
-            access: self.access_key.sign(&claims)?.into(),
+            access: self.access_keys.sign(&claims)?.into(),
             access_life: life,
             exchanged: false,
             scope: claims.scope,
@@ -285,12 +302,12 @@ impl AuthService {
 }
 
 /// The scopes that were asked for, all of which are held; all that are held when none was asked for.
-fn narrowed(asked: &str, held: &[String]) -> Result<String, OauthError> {
+fn narrowed(asked: &str, held: &PermissionSet) -> Result<String, OauthError> {
     let mut scopes: Vec<&str> = asked.split_whitespace().collect();
     if scopes.is_empty() {
         return Ok(held.join(" "));
     }
-    if !scopes.iter().all(|scope| held.iter().any(|known| known == scope)) {
+    if !scopes.iter().all(|scope| held.contains(scope)) {
         return Err(OauthError::InvalidScope);
     }
     scopes.sort_unstable();

@@ -1,7 +1,7 @@
 //! Personal access tokens, and whom an opaque token proves.
 
 use causeway_context::{CallContext, Caller, TokenId, UserId, WorkspaceId};
-use causeway_contracts::{CallerKind, Role, permissions_of};
+use causeway_contracts::{CallerKind, PermissionSet, Role};
 use causeway_crypto::token;
 use causeway_outbox::OutboxEvent;
 use chrono::{DateTime, Utc};
@@ -68,6 +68,7 @@ impl AuthService {
     ) -> Result<CreatedToken, AuthError> {
         let (workspace, user) = (ctx.workspace()?, ctx.user()?);
         let (name, Scopes(scopes), expires_at) = request.check(ctx)?;
+        let scopes = self.no_wider(ctx, scopes).await?;
         let minted = token::mint(token::PERSONAL_ACCESS_TOKEN);
         let token = PersonalToken {
             kind: TokenKind::Personal,
@@ -199,7 +200,7 @@ impl AuthService {
         Ok(Some(token))
     }
 
-    /// Whom a token that is in force stands for; nobody once its person is gone.
+    /// Whom a token that is in force stands for; nobody once its person is gone or kept out.
     pub(super) async fn caller_of(
         &self,
         ctx: &CallContext,
@@ -208,26 +209,52 @@ impl AuthService {
         let Some(membership) = self.membership_in(ctx, token.user, token.workspace).await? else {
             return Ok(None);
         };
-        let roles = roles(&membership);
+        let held = membership.held();
         let (user, workspace, id) = (token.user, token.workspace, token.id.to_string());
         Ok(Some(match token.kind {
             TokenKind::Personal => {
-                let caller = Caller::person(CallerKind::Token, user, workspace, &roles, &token.scopes, id);
+                let caller = Caller::member(CallerKind::Token, user, workspace, held, &token.scopes, id);
                 self.with_factor(caller, user, token.id, &membership).await?
             }
-            TokenKind::Key => program(id.clone(), workspace, &roles, &token.scopes, id),
+            TokenKind::Key => program(id.clone(), workspace, held.permissions, &token.scopes, id),
         }))
     }
 
-    /// The roles of a person in a workspace now; nothing for one who does not belong there.
-    pub(super) async fn roles_of(
+    /// What a person may do in a workspace now; nothing for one who does not belong there.
+    pub(super) async fn held_in(
         &self,
         ctx: &CallContext,
         user: UserId,
         workspace: WorkspaceId,
-    ) -> Result<Option<Vec<Role>>, AuthError> {
+    ) -> Result<Option<PermissionSet>, AuthError> {
         let found = self.membership_in(ctx, user, workspace).await?;
-        Ok(found.map(|membership| roles(&membership)))
+        Ok(found.map(|membership| membership.permissions()))
+    }
+
+    /// The scopes of a token that is made in a session. No scope narrows nothing, so a session that is narrowed itself
+    /// names what it holds: its token would hold more than it does (RBAC-04).
+    async fn no_wider(&self, ctx: &CallContext, scopes: Vec<String>) -> Result<Vec<String>, AuthError> {
+        let own = ctx.caller.permissions;
+        let whole = self.whole(ctx).await?.unwrap_or_default();
+        Ok(match scopes.is_empty() && !own.includes(&whole) {
+            true => own.names(),
+            false => scopes,
+        })
+    }
+
+    /// What the roles of the calling person hold, whatever its credential is narrowed to; nothing for a program, which has
+    /// no role.
+    pub(super) async fn whole(&self, ctx: &CallContext) -> Result<Option<PermissionSet>, AuthError> {
+        let (roles, Some(user), Some(workspace)) =
+            (&ctx.caller.roles, ctx.caller.user(), ctx.caller.workspace)
+        else {
+            return Ok(None);
+        };
+        let built_in: Option<Vec<Role>> = roles.iter().map(|role| Role::parse(role)).collect();
+        match built_in {
+            Some(roles) => Ok(roles.into_iter().max().map(PermissionSet::of_role)),
+            None => self.held_in(ctx, user, workspace).await,
+        }
     }
 
     async fn membership_in(
@@ -236,6 +263,10 @@ impl AuthService {
         user: UserId,
         workspace: WorkspaceId,
     ) -> Result<Option<Membership>, AuthError> {
+        // Of a person who is kept out nothing is left to give (TOK-03).
+        if self.store.is_disabled(user).await? {
+            return Ok(None);
+        }
         let memberships = self.tenancy.memberships(&ctx.request_id, user).await?;
         Ok(memberships
             .into_iter()
@@ -253,32 +284,19 @@ impl AuthService {
     }
 }
 
-/// A role that this version does not know holds nothing.
-fn roles(membership: &Membership) -> Vec<Role> {
-    Role::parse(&membership.role).into_iter().collect()
-}
-
 /// A program: what it may do is what its scopes say and the person who granted them holds (RBAC-04).
 pub(super) fn program(
     id: String,
     workspace: WorkspaceId,
-    granted_by: &[Role],
+    held: PermissionSet,
     scopes: &[String],
     credential_id: String,
 ) -> Caller {
-    let held = granted_by
-        .iter()
-        .max()
-        .map_or(&[][..], |role| permissions_of(*role));
     Caller {
         kind: CallerKind::Client,
         id,
         workspace: Some(workspace),
-        permissions: scopes
-            .iter()
-            .filter(|scope| held.contains(&scope.as_str()))
-            .cloned()
-            .collect(),
+        permissions: held & scopes.iter().collect(),
         credential_id,
         ..Caller::anonymous()
     }

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use causeway_context::{CallContext, WorkspaceId};
+use causeway_contracts::PermissionSet;
 use causeway_crypto::token;
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use super::AuthService;
-use super::tokens::program;
 use crate::domain::{Client, ClientId, Grant};
 use crate::error::AuthError;
 use crate::oauth::OauthError;
@@ -25,7 +25,7 @@ pub(super) struct VerifiedClient {
     pub(super) id: ClientId,
     pub(super) workspace: WorkspaceId,
     pub(super) grants: Vec<Grant>,
-    pub(super) permissions: Vec<String>,
+    pub(super) permissions: PermissionSet,
 }
 
 impl VerifiedClient {
@@ -158,12 +158,9 @@ impl AuthService {
         &self,
         ctx: &CallContext,
         client: &Client,
-    ) -> Result<Option<Vec<String>>, AuthError> {
-        let roles = self.roles_of(ctx, client.granted_by, client.workspace).await?;
-        Ok(roles.map(|roles| {
-            let id = client.id.to_string();
-            program(id.clone(), client.workspace, &roles, &client.scopes, id).permissions
-        }))
+    ) -> Result<Option<PermissionSet>, AuthError> {
+        let held = self.held_in(ctx, client.granted_by, client.workspace).await?;
+        Ok(held.map(|held| held & client.scopes.iter().collect()))
     }
 }
 
@@ -183,7 +180,7 @@ mod tests {
                 id,
                 workspace: WorkspaceId::generate(),
                 grants: Vec::new(),
-                permissions: Vec::new(),
+                permissions: PermissionSet::EMPTY,
             }),
         }
     }

@@ -6,6 +6,7 @@ mod factors;
 mod guesses;
 mod history;
 mod identities;
+mod persons;
 mod recovery;
 mod tokens;
 
@@ -25,6 +26,7 @@ pub(crate) use factors::*;
 pub(crate) use guesses::*;
 pub(crate) use history::*;
 pub(crate) use identities::*;
+pub(crate) use persons::*;
 pub(crate) use recovery::*;
 pub(crate) use tokens::*;
 
@@ -41,6 +43,8 @@ macro_rules! store_conformance {
         $crate::store_conformance!(@cases $fresh:
             an_erased_workspace_keeps_nothing_and_takes_nothing,
             an_erased_person_leaves_the_others,
+            a_number_that_erased_somebody_else_erases_nobody,
+            sign_ins_into_one_workspace_are_forgotten_alone,
             a_seed_is_sealed_anew_if_it_is_still_the_same,
             an_address_is_claimed_once,
             a_lapsed_claim_is_taken_over_with_its_ids,
@@ -49,6 +53,7 @@ macro_rules! store_conformance {
             an_address_is_found_by_its_account_only,
             a_session_is_found_by_its_token,
             a_token_rotates_once_whoever_asks_at_once,
+            tokens_that_rotate_at_once_do_so_each_for_itself,
             an_ended_token_does_not_rotate,
             a_closed_session_does_not_rotate,
             a_session_closes_once,
@@ -60,12 +65,19 @@ macro_rules! store_conformance {
             wrong_guesses_add_up_until_they_are_forgotten,
             a_failure_is_kept_for_its_victim,
             of_many_guesses_at_once_no_more_pass_than_may,
+            of_guesses_that_were_checked_at_once_no_more_are_answered_than_may,
+            a_person_who_is_kept_out_opens_no_session,
+            a_person_is_found_however_they_come_in,
+            nobody_slips_in_while_a_person_is_being_kept_out,
+            a_sign_in_from_a_new_place_is_told,
+            a_factor_that_comes_or_goes_ends_the_other_sessions,
             a_mailed_token_is_for_an_account_that_can_use_it,
             an_address_is_proven_once,
             a_password_is_reset_once_and_ends_every_session,
             a_password_is_changed_if_it_is_still_the_one_proven,
             an_identity_is_claimed_once_whoever_comes_at_once,
             identities_differ_by_issuer_and_subject,
+            a_proof_counts_once_whoever_comes_at_once,
             a_first_sign_in_ends_once,
             a_session_needs_neither_an_account_nor_a_refresh_token,
             a_proof_opens_one_session_whoever_asks_at_once,
@@ -83,6 +95,9 @@ macro_rules! store_conformance {
             of_two_changes_at_once_one_is_kept,
             a_foreign_workspace_neither_sees_nor_changes_a_client,
             a_client_s_secret_moves_to_another_form,
+            a_client_that_ends_is_told_to_every_gateway_in_one_step,
+            a_client_is_found_by_each_secret_that_it_has,
+            an_erased_workspace_takes_no_client,
             an_access_token_is_revoked_once_and_forgotten_after_its_end,
             twins_in_two_workspaces_see_nothing_of_each_other,
             an_enrolment_takes_the_place_of_one_that_was_not_confirmed,
@@ -111,7 +126,7 @@ fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 123_456_000).expect("a time")
 }
 
-fn fact(rpc: &str) -> OutboxEvent {
+pub(crate) fn fact(rpc: &str) -> OutboxEvent {
     fact_of("AuthService", rpc)
 }
 
@@ -277,14 +292,15 @@ pub(crate) async fn a_session_is_found_by_its_token(store: &dyn AuthStore, facts
     assert_eq!(facts.actions().await, ["session.opened"]);
 }
 
+/// REF-02.
 pub(crate) async fn a_token_rotates_once_whoever_asks_at_once(store: &dyn AuthStore, _: &impl Facts) {
     let (session, token) = opened(store).await;
-    let successors: Vec<RefreshToken> = (0..16).map(|_| refresh(session.id, 10)).collect();
+    let successors: Vec<RefreshToken> = (0..64).map(|_| refresh(session.id, 10)).collect();
     let answers = successors
         .iter()
         .map(|successor| store.rotate(&token.hash, successor));
     let answers = futures::future::join_all(answers).await;
-    let winners: Vec<usize> = (0..16)
+    let winners: Vec<usize> = (0..64)
         .filter(|index| answers[*index].as_ref().is_ok_and(|won| *won))
         .collect();
     assert_eq!(winners.len(), 1);
@@ -299,6 +315,45 @@ pub(crate) async fn a_token_rotates_once_whoever_asks_at_once(store: &dyn AuthSt
         .expect("answered")
         .expect("kept");
     assert_eq!(used.token.used_at, Some(at(10)));
+}
+
+pub(crate) async fn tokens_that_rotate_at_once_do_so_each_for_itself(store: &dyn AuthStore, _: &impl Facts) {
+    let account = claimed(store, "a@example.com").await;
+    let mut tokens = Vec::new();
+    for index in 0..100 {
+        let session = session(account.user);
+        let (id, token) = (session.id, refresh(session.id, 0));
+        let new = NewSession {
+            session,
+            token: Some(token.clone()),
+            proof: None,
+            password: None,
+        };
+        store.open_session(&new, fact("Login")).await.expect("opened");
+        let is_alive = index % 3 > 0;
+        if !is_alive {
+            let closed = store.close_session(id, at(5), fact("Logout")).await;
+            assert!(closed.expect("answered"));
+        }
+        tokens.push((token, refresh(id, 10), is_alive));
+    }
+    // Each of them twice.
+    let asked = tokens.iter().chain(&tokens);
+    let rotating = asked.map(|(used, successor, _)| store.rotate(&used.hash, successor));
+    let answers = futures::future::join_all(rotating).await;
+    let (first, second) = answers.split_at(tokens.len());
+    let finding = tokens
+        .iter()
+        .map(|(_, successor, _)| store.find_refresh_token(&successor.hash));
+    let found = futures::future::join_all(finding).await;
+    for (index, (_, successor, is_alive)) in tokens.iter().enumerate() {
+        let won = [&first[index], &second[index]].map(|answer| *answer.as_ref().expect("answered"));
+        assert_eq!(won.iter().filter(|won| **won).count(), usize::from(*is_alive));
+        let found = found[index].as_ref().expect("answered").as_ref();
+        let expected = is_alive.then_some((successor.hash, successor.session, 1));
+        let found = found.map(|found| (found.token.hash, found.session.id, found.token.generation));
+        assert_eq!(found, expected);
+    }
 }
 
 pub(crate) async fn an_ended_token_does_not_rotate(store: &dyn AuthStore, _: &impl Facts) {

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::StoreError;
+use super::history::Closing;
 use crate::domain::{Admission, Factor, FactorStanding, Hash, NewFactor, PassedBy, SealedSeed};
 
 /// Second factors of persons, and who passed them. Sessions and personal access tokens are both credentials here.
@@ -30,14 +31,15 @@ pub(crate) trait FactorStore: Send + Sync + 'static {
     async fn enrol_factor(&self, new: &NewFactor, fact: OutboxEvent) -> Result<bool, StoreError>;
 
     /// Confirms a factor with the code of `step`, which is thereby used. The credential has passed it, the person's tries
-    /// are forgiven. False, with nothing changed, if the enrolment is another one by now or was confirmed.
+    /// are forgiven, and the sessions that never passed it end (REF-06). False, with nothing changed, if the enrolment is
+    /// another one by now or was confirmed.
     async fn confirm_factor(
         &self,
         factor: &Factor,
         step: i64,
         credential: Uuid,
-        at: DateTime<Utc>,
         fact: OutboxEvent,
+        others: &Closing,
     ) -> Result<bool, StoreError>;
 
     /// Uses up the code of `step` (MFA-02), and forgives the person's tries. False, with nothing changed, if a code of
@@ -63,9 +65,14 @@ pub(crate) trait FactorStore: Send + Sync + 'static {
         fact: OutboxEvent,
     ) -> Result<bool, StoreError>;
 
-    /// Removes a factor with all that belongs to it; credentials that had passed it have not any more. False, and no
-    /// fact, if it is not there any more.
-    async fn remove_factor(&self, factor: &Factor, fact: OutboxEvent) -> Result<bool, StoreError>;
+    /// Removes a factor with all that belongs to it; credentials that had passed it have not any more, and the sessions
+    /// that `others` means end (REF-06). False, and no fact, if it is not there any more.
+    async fn remove_factor(
+        &self,
+        factor: &Factor,
+        fact: OutboxEvent,
+        others: Option<&Closing>,
+    ) -> Result<bool, StoreError>;
 
     /// Notes that a credential of the person passed a factor.
     async fn pass_factor(

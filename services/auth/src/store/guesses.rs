@@ -6,7 +6,7 @@ use causeway_outbox::OutboxEvent;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::StoreError;
-use crate::domain::{Counter, Hash, SignIn};
+use crate::domain::{BY_TARGET, Counter, Hash, SignIn};
 
 /// A wrong guess that its victim can see.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +26,18 @@ pub(crate) struct Standing {
     pub(crate) known: bool,
 }
 
+impl Standing {
+    /// How long a guess has to wait. Who comes from a known place does not wait for what others guess at the same thing
+    /// elsewhere.
+    pub(crate) fn wait(&self, counters: &[Counter]) -> Option<TimeDelta> {
+        let waits = counters.iter().zip(&self.waits);
+        waits
+            .filter(|(counter, _)| !(self.known && counter.rule == BY_TARGET))
+            .filter_map(|(_, wait)| *wait)
+            .max()
+    }
+}
+
 /// Counters of wrong guesses.
 #[async_trait]
 pub(crate) trait GuessStore: Send + Sync + 'static {
@@ -37,13 +49,16 @@ pub(crate) trait GuessStore: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> Result<Standing, StoreError>;
 
-    /// Counts a wrong guess, and keeps what its victim is to see. Without a victim it does the same work.
+    /// Counts a wrong guess, and keeps what its victim is to see, unless others that were made at the same time have used
+    /// up what may be guessed: then answers how long it would have had to wait, and changes nothing. Without a victim it
+    /// does the same work.
     async fn count_guess(
         &self,
         counters: &[Counter],
+        place: &Hash,
         now: DateTime<Utc>,
         failure: Option<Failure>,
-    ) -> Result<(), StoreError>;
+    ) -> Result<Option<TimeDelta>, StoreError>;
 
     /// Counts a guess before it is made, unless a counter keeps it waiting: then answers for how long, and counts
     /// nothing. Of many at once, no more pass than the rules let.
@@ -53,13 +68,16 @@ pub(crate) trait GuessStore: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> Result<Option<TimeDelta>, StoreError>;
 
-    /// Forgets the counter of a guess that was right, and notes the place.
+    /// Forgets the counter `own` of a guess that was right, and notes the place for `user`, unless wrong ones that were
+    /// made at the same time have used up what may be guessed: then answers as [`GuessStore::count_guess`] does.
     async fn forget_guesses(
         &self,
-        keys: &[Hash],
-        place: Option<(Hash, UserId)>,
+        counters: &[Counter],
+        own: &Hash,
+        place: &Hash,
+        user: Option<UserId>,
         now: DateTime<Utc>,
-    ) -> Result<(), StoreError>;
+    ) -> Result<Option<TimeDelta>, StoreError>;
 
     /// Deletes counters that were forgotten.
     async fn sweep_guesses(&self, now: DateTime<Utc>) -> Result<(), StoreError>;

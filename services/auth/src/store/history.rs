@@ -21,6 +21,27 @@ pub(crate) struct Slice {
     pub(crate) before: Option<Uuid>,
 }
 
+/// The end of a person's sessions that comes with another change.
+#[derive(Debug, Clone)]
+pub(crate) struct Closing {
+    /// The session that goes on.
+    pub(crate) keep: Option<SessionId>,
+    /// When.
+    pub(crate) at: DateTime<Utc>,
+    /// What tells of each.
+    pub(crate) fact: OutboxEvent,
+}
+
+impl Closing {
+    /// Which sessions are meant.
+    pub(super) fn which(&self) -> Which {
+        Which {
+            workspace: None,
+            except: self.keep,
+        }
+    }
+}
+
 /// Sessions as lists, and the history of sign-ins.
 #[async_trait]
 pub(crate) trait HistoryStore: Send + Sync + 'static {

@@ -6,6 +6,7 @@ mod factors;
 mod guesses;
 mod history;
 mod identities;
+mod persons;
 mod recovery;
 mod tokens;
 
@@ -21,8 +22,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{AccessLife, AccountStore, RevokedAccess, SessionStore, StoreError};
 use crate::domain::{
-    Account, AccountState, Claim, Client, ClientId, Email, Hash, Identity, Member, NewSession, Opened,
-    PersonalToken, RefreshToken, Session, SessionToken, SignIn,
+    Account, AccountState, Claim, Client, ClientId, Disabled, Email, Hash, Identity, Member, NewSession,
+    Opened, PersonalToken, RefreshToken, Session, SessionToken, SignIn,
 };
 
 /// Accounts, sessions and tokens in memory.
@@ -41,6 +42,7 @@ struct State {
     accounts: BTreeMap<UserId, Account>,
     addresses: BTreeMap<Email, UserId>,
     identities: BTreeMap<Identity, Member>,
+    disabled: BTreeMap<UserId, Disabled>,
     factors: factors::Factors,
     used_proofs: BTreeMap<Hash, DateTime<Utc>>,
     sessions: BTreeMap<SessionId, Session>,
@@ -86,7 +88,12 @@ impl State {
     fn session_token(&self, hash: &Hash) -> Option<SessionToken> {
         let token = self.refresh_tokens.get(hash)?.clone();
         let session = self.sessions.get(&token.session)?.clone();
-        Some(SessionToken { token, session })
+        let factor = self.factors.standing(session.user, session.id.0);
+        Some(SessionToken {
+            token,
+            session,
+            factor,
+        })
     }
 }
 
@@ -151,6 +158,9 @@ impl SessionStore for MemoryStore {
         if state.sessions.contains_key(&session.id) || token.as_ref().is_some_and(is_taken) {
             return Err(conflict("session"));
         }
+        if state.disabled.contains_key(&session.user) {
+            return Ok(Opened::Disabled);
+        }
         state.used_proofs.retain(|_, end| *end >= session.opened_at);
         if let Some(proof) = proof
             && state.used_proofs.contains_key(&proof.hash)
@@ -167,9 +177,13 @@ impl SessionStore for MemoryStore {
         state.sessions.insert(session.id, session.clone());
         let token = token.clone().map(|token| (token.hash, token));
         state.refresh_tokens.extend(token);
+        let alert = state.book.new_place(session, &fact);
         let sign_in = SignIn::of(session);
         state.book.sign_ins.insert(sign_in.id, sign_in);
         self.outbox.push(fact);
+        if let Some(alert) = alert {
+            self.outbox.push(alert);
+        }
         Ok(Opened::Done)
     }
 

@@ -8,9 +8,14 @@ mod factors;
 mod guesses;
 mod history;
 mod identities;
+mod persons;
 mod recovery;
+mod refresh_tokens;
 mod sessions;
+mod together;
 mod tokens;
+
+use std::sync::Arc;
 
 use causeway_database::{Class, Database, DatabaseError};
 use causeway_outbox::{OutboxEvent, insert_outbox_row};
@@ -18,6 +23,7 @@ use chrono::TimeDelta;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::AsyncPgConnection;
 
+use self::refresh_tokens::Refreshes;
 use super::{AccessLife, Cause, StoreError};
 use crate::SCHEMA;
 use crate::domain::Hash;
@@ -26,6 +32,7 @@ use crate::domain::Hash;
 #[derive(Clone)]
 pub(crate) struct PgStore {
     database: Database,
+    refreshes: Arc<Refreshes>,
     life: AccessLife,
 }
 
@@ -34,6 +41,7 @@ impl PgStore {
     pub(crate) fn new(database: Database) -> Self {
         Self {
             database,
+            refreshes: Arc::new(Refreshes::new()),
             life: AccessLife::default(),
         }
     }

@@ -51,7 +51,8 @@ pub(crate) struct NewPassword {
 #[async_trait]
 pub(crate) trait RecoveryStore: Send + Sync + 'static {
     /// Adds a token for the active account with that address, if there is one that can use it: one whose address is
-    /// proven needs no proof of it. One statement either way. Answers whether there is.
+    /// proven needs no proof of it, and one whose person is kept out none at all. One statement either way. Answers
+    /// whether there is.
     async fn issue_mail_token(&self, email: &Email, token: &MailToken) -> Result<bool, StoreError>;
 
     /// Whose token that is, if it is good for that.

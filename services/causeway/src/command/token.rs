@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 use causeway_context::{Caller, UserId, WorkspaceId};
 use causeway_contracts::{CallerKind, METHODS, Role};
-use causeway_crypto::{AccessClaims, AccessTokenKey, ServiceClaims, ServiceTokenKeys};
+use causeway_crypto::{AccessClaims, ServiceClaims, ServiceTokenKeys};
 use causeway_mesh::OPERATOR;
 use causeway_settings::{Owner, Settings, Sources, Tier};
 use chrono::Utc;
@@ -110,22 +110,13 @@ fn dev(settings: &Settings, workspace: &str, user: Option<&str>, role: &str) -> 
             "development tokens are not made in production",
         ));
     }
-    let Some(secret) = settings.secret("JWT_SIGNING_SECRET") else {
-        return Err(Failure::setting(
-            "JWT_SIGNING_SECRET",
-            "is needed to make an access token",
-        ));
-    };
+    let keys = causeway_auth::access_keys(settings)?;
     let caller = somebody(workspace, user, role)?;
-    let (issuer, audience) = (
-        settings.text("AUTH_JWT_ISSUER"),
-        settings.text("AUTH_JWT_AUDIENCE"),
-    );
     #[expect(clippy::disallowed_methods, reason = "the token's life begins now")]
     let now = Utc::now().timestamp();
     let claims = AccessClaims {
-        iss: issuer.clone(),
-        aud: audience.clone(),
+        iss: None,
+        aud: None,
         sub: caller.id.clone(),
         exp: now + 900,
         nbf: now,
@@ -134,6 +125,7 @@ fn dev(settings: &Settings, workspace: &str, user: Option<&str>, role: &str) -> 
         sid: Uuid::now_v7().to_string(),
         workspace_id: workspace.to_owned(),
         roles: caller.roles,
+        perm: None,
         scope: String::new(),
         mfa: false,
         mfa_required: false,
@@ -141,9 +133,7 @@ fn dev(settings: &Settings, workspace: &str, user: Option<&str>, role: &str) -> 
         act: None,
         client_id: None,
     };
-    Ok(AccessTokenKey::new(&secret, issuer, audience)
-        .sign(&claims)
-        .context("sign the token")?)
+    Ok(keys.sign(&claims).context("sign the token")?)
 }
 
 fn somebody(workspace: &str, user: Option<&str>, role: &str) -> Result<Caller, Failure> {

@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use causeway_contracts::DESCRIPTOR_SET;
-use causeway_crypto::{AccessTokenKey, ServiceTokenKeys};
+use causeway_crypto::ServiceTokenKeys;
 use causeway_mesh::{
     Background, Drain, DrainReport, Guard, GuardOptions, Health, Listener, Mesh, Service, ServiceIdentity,
     far, near,
 };
 use causeway_settings::{Problem, Settings, Tier};
 
-use chrono::TimeDelta;
 use http::{Request, Response};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +23,7 @@ use tonic_health::server::HealthReporter;
 use uuid::Uuid;
 
 use super::admin::MetricsText;
-use super::{Role, Roles, admin, database, services};
+use super::{Role, Roles, admin, database, services, verifiers};
 use crate::failure::Failure;
 
 /// How many calls the services of a process answer at once; more are refused.
@@ -101,7 +100,8 @@ pub async fn start(options: Options) -> Result<Running, Failure> {
         mesh.link(callee, far(address, &drain.workers));
     }
     let gateway_config = configs.gateway.take();
-    let services = services::start(configs, &mesh, database).await?;
+    // Apart, as every service's start is a part of it.
+    let services = Box::pin(services::start(configs, &mesh, database)).await?;
     let guard = guarded(services, &settings, secrets, &mesh, &drain).await?;
 
     let mut running = Running {
@@ -123,7 +123,7 @@ pub async fn start(options: Options) -> Result<Running, Failure> {
         .drain
         .listener(listener.serve(admin::service(metrics), running.drain.requests.clone()));
     if let Some(config) = gateway_config {
-        let router = gateway(config, &settings, mesh, &running.drain).await?;
+        let router = gateway(config, mesh, &running.drain).await?;
         let listener = listen(&settings, "PORT", Some("BIND_ADDR"), bind.gateway).await?;
         running.gateway = Some(listener.address());
         running
@@ -141,10 +141,16 @@ type Links = Vec<(&'static str, http::Uri)>;
 fn read(settings: &Settings, roles: &Roles) -> Result<(Secrets, Links, services::Configs), Vec<Problem>> {
     let secrets = Secrets::read(settings, roles);
     let links = far_links(settings, roles);
-    match (secrets, links, services::Configs::read(settings, roles)) {
-        (Ok(secrets), Ok(links), Ok(configs)) => Ok((secrets, links, configs)),
-        (secrets, links, configs) => {
-            let found = [secrets.err(), links.err(), configs.err()];
+    let verifiers = verifiers::check(settings, roles);
+    match (
+        secrets,
+        links,
+        verifiers,
+        services::Configs::read(settings, roles),
+    ) {
+        (Ok(secrets), Ok(links), Ok(()), Ok(configs)) => Ok((secrets, links, configs)),
+        (secrets, links, verifiers, configs) => {
+            let found = [secrets.err(), links.err(), verifiers.err(), configs.err()];
             Err(found.into_iter().flatten().flatten().collect())
         }
     }
@@ -310,27 +316,13 @@ async fn report_health(
 /// What the gateway itself answers over gRPC, and its routes.
 async fn gateway(
     config: causeway_gateway::Config,
-    settings: &Settings,
     mesh: Mesh,
     drain: &Drain,
 ) -> Result<axum::Router, Failure> {
     let (reporter, health) = tonic_health::server::health_reporter();
     report_health(reporter, Vec::new(), drain).await;
     let own = Routes::new(health).add_service(reflection()?);
-    let Some(secret) = settings.secret("JWT_SIGNING_SECRET") else {
-        return Err(Failure::setting(
-            "JWT_SIGNING_SECRET",
-            "is needed to verify access tokens",
-        ));
-    };
-    let minutes = settings.integer("AUTH_ACCESS_TOKEN_TTL_MINUTES").unwrap_or(15);
-    let access = AccessTokenKey::new(
-        &secret,
-        settings.text("AUTH_JWT_ISSUER"),
-        settings.text("AUTH_JWT_AUDIENCE"),
-    )
-    .with_max_lifetime(TimeDelta::minutes(minutes));
-    let (router, work) = causeway_gateway::router(config, mesh, access, own);
+    let (router, work) = causeway_gateway::router(config, mesh, own);
     background(drain, "gateway", work);
     Ok(router)
 }

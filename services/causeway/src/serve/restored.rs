@@ -5,27 +5,26 @@ use anyhow::Context as _;
 use causeway_database::{Database, DatabaseError, Finding, SystemTx};
 use chrono::{DateTime, Utc};
 
-/// What the schemas miss of the erasures in the ledger.
+/// Where the schemas and the ledger of erasures do not fit.
 ///
 /// # Errors
 /// No answer from the database.
 pub(super) async fn check(database: &Database) -> anyhow::Result<Vec<Finding>> {
     let ledger = causeway_tenancy::Restored::new(database.clone());
-    let tombstones = ledger.tombstones().await.context("read the ledger")?;
-    let numbers: &Vec<i64> = &tombstones.iter().map(|tombstone| tombstone.number).collect();
+    let buried = &ledger.ledger().await.context("read the ledger")?;
     let mut findings = Vec::new();
     for holding in [&causeway_tenancy::HOLDING, &causeway_auth::HOLDING] {
         let missing = database
             .system(
                 "database.tombstones",
                 async |tx: &mut SystemTx| -> Result<_, DatabaseError> {
-                    Ok(causeway_holder::unapplied(tx, holding, numbers).await?)
+                    Ok(causeway_holder::unapplied(tx, holding, buried).await?)
                 },
             )
             .await;
         findings.extend(missing.context("compare with the ledger")?);
     }
-    findings.extend(ledger.revived_keys(&tombstones).await.context("look for keys")?);
+    findings.extend(ledger.revived_keys(buried).await.context("look for keys")?);
     findings.extend(ledger.broken_receipts().await.context("read the receipts")?);
     Ok(findings)
 }
@@ -37,14 +36,16 @@ pub(super) async fn check(database: &Database) -> anyhow::Result<Vec<Finding>> {
 pub(super) async fn replay(database: &Database, now: DateTime<Utc>) -> anyhow::Result<usize> {
     let ledger = causeway_tenancy::Restored::new(database.clone());
     let auth = causeway_auth::Restored::new(database.clone());
-    let tombstones = ledger.tombstones().await.context("read the ledger")?;
-    let count = tombstones.len();
-    for mut tombstone in tombstones {
+    let buried = ledger.ledger().await.context("read the ledger")?;
+    let finished = buried.into_iter().filter(|buried| buried.finished);
+    let mut count = 0;
+    for mut tombstone in finished.map(|buried| buried.tombstone) {
         if let Some(subject) = tombstone.subject {
             tombstone.addresses = auth.address_of(subject).await?.into_iter().collect();
         }
         tombstone.leavers = ledger.replay(&tombstone, now).await?;
         auth.replay(&tombstone, now).await?;
+        count += 1;
     }
     Ok(count)
 }

@@ -41,6 +41,7 @@ async fn open_a_table(test: &TestDb) {
 
 const OPEN: &str = "RLS-02 tenancy.careless: row-level security is not enabled";
 
+/// B-TEN-3.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_was_left_open_is_closed_by_the_next_migration() {
     let Some(test) = database().await else { return };
@@ -59,6 +60,7 @@ async fn a_table_that_was_left_open_is_closed_by_the_next_migration() {
     assert!(sound && found.contains("nothing to complain about"), "{found}");
 }
 
+/// B-TEN-3.
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_a_false_switch_nor_the_tier_test_closes_it() {
     let Some(test) = database().await else { return };
@@ -117,6 +119,7 @@ async fn production_does_not_start_on_a_hole_and_does_not_close_it_without_the_o
     );
 }
 
+/// B-TEN-4.
 #[tokio::test(flavor = "multi_thread")]
 async fn production_does_not_start_as_a_superuser() {
     let Some(test) = database().await else { return };

@@ -10,14 +10,14 @@ use crate::mesh::{Mesh, text};
 const PARTY: &str = "https://app.example.com";
 
 /// The system with a Clerk instance beside it.
-struct World {
-    mesh: Mesh,
+pub(crate) struct World {
+    pub(crate) mesh: Mesh,
     issuer: Issuer,
     key: SigningKey,
 }
 
 impl World {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let key = SigningKey::generate("ins_1");
         let issuer = Issuer::start(&[&key]).await;
         let mesh = with_clerk(&issuer).await;
@@ -33,12 +33,12 @@ impl World {
         })
     }
 
-    fn token(&self, subject: &str) -> String {
+    pub(crate) fn token(&self, subject: &str) -> String {
         self.key.token(&self.claims(subject))
     }
 
     /// The answer to an exchange of that bearer.
-    async fn exchange(&self, token: &str, body: Value) -> Answer {
+    pub(crate) async fn exchange(&self, token: &str, body: Value) -> Answer {
         let client = self.mesh.anonymous().bearer(token);
         client.post("/auth/exchange", body).await
     }

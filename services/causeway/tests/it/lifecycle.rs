@@ -1,18 +1,21 @@
 //! Erasure and export, from outside.
 
+mod crashes;
+mod downloads;
+mod restores;
+
 use std::process::Command;
 use std::time::Duration;
 
+use causeway_contracts::METHODS;
 use causeway_testkit::TestDb;
 use chrono::{TimeDelta, Utc};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use crate::database::{MASTER_KEY, db, production};
+use crate::database::MASTER_KEY;
 use crate::http::Client;
 use crate::mesh::{Account, Mesh, text};
-use crate::processes::output;
-use crate::revocation::until_refused;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const CANARY: &str = "canary-8f1e6a2b";
@@ -65,6 +68,7 @@ pub(crate) fn some_weeks_ahead() -> String {
     (now + TimeDelta::days(30)).to_rfc3339()
 }
 
+/// EXP-01, B-TEN-21, B-TEN-25.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_is_fetched_by_range_and_has_nothing_of_others() {
     let mesh = Mesh::start().await;
@@ -131,10 +135,20 @@ async fn an_export_is_fetched_by_range_and_has_nothing_of_others() {
         .get(&download)
         .await;
     assert_eq!(past.reason(416), "RANGE_NOT_SATISFIABLE");
+    let past = |etag: &str| {
+        client
+            .header("if-range", etag)
+            .header("range", &format!("bytes={}-", whole.body.len()))
+    };
+    let same = past(whole.header("etag")).get(&download).await;
+    assert_eq!(same.reason(416), "RANGE_NOT_SATISFIABLE");
+    let of_others = past("\"other\"").get(&download).await;
+    assert_eq!((of_others.status.as_u16(), &of_others.body), (200, &whole.body));
     assert_eq!(other.client.get(&download).await.reason(404), "EXPORT_NOT_FOUND");
     mesh.end().await;
 }
 
+/// ERA-01, ERA-06, B-TEN-21.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erased_workspace_answers_cleanly_everywhere() {
     let mesh = Mesh::with(&[("ERASURE_GRACE_HOURS", "0")]).await;
@@ -224,6 +238,7 @@ fn on_database(database: &TestDb) -> Vec<(&str, &str)> {
     ]
 }
 
+/// ERA-01: with warm caches on two replicas.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_replica_opens_anything_of_an_erased_workspace() {
     let Some(database) = TestDb::new(&causeway::serve::database::schemas()).await else {
@@ -275,119 +290,10 @@ fn tool(program: &str, arguments: &[&str]) -> Option<Vec<u8>> {
     Some(ended.stdout)
 }
 
-fn hex(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_erased_stays_erased_when_a_backup_is_restored() {
-    let Some(database) = TestDb::new(&causeway::serve::database::schemas()).await else {
-        return;
-    };
-    let settings = on_database(&database);
-    let mesh = Mesh::with(&settings).await;
-    let (gone, stays, guest) = (
-        mesh.account("gone").await,
-        mesh.account("stays").await,
-        mesh.account("guest").await,
-    );
-    for account in [&gone, &stays] {
-        put_canary(account).await;
-    }
-    let token = text(
-        &gone
-            .client
-            .post("/v1/tokens", json!({"name": "t"}))
-            .await
-            .json(200),
-        "secret",
-    );
-    let joins = json!({"user_id": guest.user_id, "role": "editor"});
-    stays.client.post("/v1/members", joins).await.json(200);
-    let invited = json!({"email": guest.email, "role": "viewer"});
-    let invited = stays.client.post("/v1/invitations", invited).await.json(200);
-
-    let url = database.admin_url();
-    let url = url.expose_secret();
-    let Some(dump) = tool("pg_dump", &["-n", "tenancy", "-n", "auth", url]) else {
-        println!("skipped: pg_dump is not installed");
-        return;
-    };
-    let dump = String::from_utf8_lossy(&dump);
-    for canary in [CANARY, &token, &gone.password, &text(&invited, "secret")] {
-        assert!(
-            !dump.contains(canary) && !dump.contains(&hex(canary)),
-            "{canary} is in the dump"
-        );
-    }
-    assert!(!dump.contains("workspace_keys") && dump.contains(&gone.workspace_id));
-    let backup = tempfile::NamedTempFile::new().unwrap();
-    let backup = backup.path().to_str().unwrap();
-    tool(
-        "pg_dump",
-        &["-Fc", "-n", "tenancy", "-n", "auth", "-f", backup, url],
-    )
-    .unwrap();
-
-    erased(&stays, &stays.client, json!({"subject": guest.user_id})).await;
-    let erasure = erased(&gone, &gone.client, json!({})).await;
-    let receipt = erasure["receipt"].clone();
-    // A session of the erased workspace reads the receipt, and nothing else.
-    until_refused(std::slice::from_ref(&gone.client)).await;
-    let path = format!("/v1/erasures/{}", text(&erasure, "id"));
-    assert_eq!(gone.client.get(&path).await.json(200)["receipt"], receipt);
-    assert_eq!(
-        (receipt["sequence"].clone(), text(&receipt, "hash").len()),
-        (json!(2), 64)
-    );
-    mesh.end().await;
-    let (sound, found) = db(&database, "check", &[]).await;
-    assert!(sound, "{found}");
-
-    database
-        .admin("DROP SCHEMA tenancy CASCADE; DROP SCHEMA auth CASCADE")
-        .await;
-    tool("pg_restore", &["-d", url, backup]).unwrap();
-    let (sound, found) = db(&database, "check", &[]).await;
-    assert!(!sound, "{found}");
-    for schema in ["tenancy", "auth"] {
-        for tombstone in [1, 2] {
-            assert!(
-                found.contains(&format!("ERA-03 {schema}: tombstone {tombstone} is not applied")),
-                "{found}"
-            );
-        }
-    }
-    let settings_of_production = production(database.service_url().expose_secret());
-    let ended = output(&["serve", "tenancy"], &settings_of_production).await;
-    let complaint = String::from_utf8_lossy(&ended.stderr);
-    assert!(
-        !ended.status.success() && complaint.contains("ERA-03"),
-        "{complaint}"
-    );
-
-    let (done, said) = db(&database, "replay", &[]).await;
-    assert!(done && said.contains("2 tombstones are applied"), "{said}");
-    let (sound, found) = db(&database, "check", &[]).await;
-    assert!(sound, "{found}");
-    let mesh = Mesh::with(&settings).await;
-    let login = async |account: &Account| {
-        let body = json!({"email": account.email, "password": account.password,
-            "workspace_id": account.workspace_id});
-        mesh.anonymous().post("/auth/login", body).await
-    };
-    let refused = login(&gone).await;
-    assert!(refused.status.is_client_error(), "{}", refused.body);
-    assert_eq!(login(&guest).await.status, 200, "has a workspace of its own");
-    let back = login(&stays).await.json(200);
-    let client = mesh.anonymous().bearer(&text(&back, "access_token"));
-    let members = client.get("/v1/members").await;
-    assert!(!members.body.contains(&guest.user_id), "{}", members.body);
-    assert_eq!(
-        client.get("/v1/invitations").await.json(200)["invitations"],
-        json!([])
-    );
-    let revealed = client.post("/v1/secrets/own/reveal", json!({})).await.json(200);
-    assert_eq!(revealed["value"], CANARY, "others go on");
-    mesh.end().await;
+/// What a session of an erased workspace reaches: who was erased reads the receipt, and nothing else.
+#[test]
+fn one_route_alone_answers_after_an_erasure() {
+    let answering = METHODS.iter().filter(|method| method.after_erasure);
+    let paths: Vec<&str> = answering.map(|method| method.path).collect();
+    assert_eq!(paths, ["/causeway.tenancy.v1.ErasureService/GetErasure"]);
 }

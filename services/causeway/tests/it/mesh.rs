@@ -140,6 +140,7 @@ pub(crate) fn access_token(workspace: WorkspaceId, roles: &[Role]) -> String {
         sid: Uuid::now_v7().to_string(),
         workspace_id: workspace.to_string(),
         roles: roles.iter().map(|role| role.as_str().to_owned()).collect(),
+        perm: None,
         scope: String::new(),
         mfa: false,
         mfa_required: false,

@@ -79,6 +79,7 @@ async fn a_workspace_does_not_decide_its_own_tier_and_region() {
     mesh.end().await;
 }
 
+/// B-TEN-16, B-TEN-18.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_who_is_in_charge_of_the_platform_decides() {
     let id = WorkspaceId::generate();

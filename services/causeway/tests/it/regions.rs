@@ -27,6 +27,7 @@ async fn grpc(mesh: &Mesh, method: &Method, account: &Account) -> Status {
     Status::from_header_map(response.headers()).expect("refused before anything else")
 }
 
+/// B-TEN-24.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_of_another_region_is_sent_there_with_its_question() {
     let eu = Mesh::with(&[("KAIREON_REGION", "eu-west-1")]).await;

@@ -202,6 +202,7 @@ async fn keys(database: &TestDb, command: &str, more: &[(&str, &str)]) -> (bool,
     )
 }
 
+/// B-TEN-11, B-TEN-12, ROT-06.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_master_key_changes_while_everything_runs() {
     let Some(database) = TestDb::new(&causeway::serve::database::schemas()).await else {

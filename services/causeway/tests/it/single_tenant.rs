@@ -18,6 +18,7 @@ fn registration(name: &str) -> Value {
     json!({"email": email, "password": "correct horse battery staple"})
 }
 
+/// B-TEN-14, B-TEN-15.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_in_ends_in_the_one_workspace() {
     let mesh = mesh().await;

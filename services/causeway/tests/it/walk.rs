@@ -35,10 +35,15 @@ pub(crate) fn filled(route: &Route, value: &str) -> String {
 
 /// The code that an RPC over gRPC answers, with an empty message.
 pub(crate) async fn grpc(mesh: &Mesh, method: &Method, token: Option<&str>) -> Code {
+    grpc_at(mesh, method.path, token).await
+}
+
+/// The same of a path that may be no RPC's.
+pub(crate) async fn grpc_at(mesh: &Mesh, path: &str, token: Option<&str>) -> Code {
     let channel = far(mesh.base.parse().unwrap(), &CancellationToken::new());
     let mut request = Request::builder()
         .method("POST")
-        .uri(format!("{}{}", mesh.base, method.path))
+        .uri(format!("{}{path}", mesh.base))
         .header(header::CONTENT_TYPE, "application/grpc")
         .header(header::TE, "trailers");
     if let Some(token) = token {
@@ -172,8 +177,16 @@ async fn belongings(account: &Account) -> Vec<(&'static str, String)> {
     let erasure = client.post("/v1/erasures", erasure).await.json(202);
     let export = client.post("/v1/exports", json!({})).await.json(202);
     let rotation = client.post("/v1/keys/rotate", json!({})).await.json(202);
+    let role = client
+        .post("/v1/roles", json!({"name": "Support"}))
+        .await
+        .json(200);
+    let role = text(&role, "id");
     vec![
         ("GetRotation", text(&rotation, "id")),
+        // Nobody's, and nowhere until it is set up.
+        ("StartSignIn", "google".to_owned()),
+        ("FinishSignIn", "google".to_owned()),
         ("DeleteToken", text(&token, "id")),
         ("DeleteSession", text(&sessions["sessions"][0], "id")),
         ("ListMemberSessions", account.user_id.clone()),
@@ -197,6 +210,9 @@ async fn belongings(account: &Account) -> Vec<(&'static str, String)> {
         ("UpdateMember", account.user_id.clone()),
         ("RemoveMember", account.user_id.clone()),
         ("RevokeInvitation", text(&invited, "id")),
+        ("GetRole", role.clone()),
+        ("UpdateRole", role.clone()),
+        ("DeleteRole", role),
         ("DeleteWorkspace", account.workspace_id.clone()),
         ("GetErasure", text(&erasure, "id")),
         ("CancelErasure", text(&erasure, "id")),
@@ -207,8 +223,14 @@ async fn belongings(account: &Account) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Routes about any workspace, for those alone who own the platform: others hear nothing of what is there.
-const PLATFORM: [&str; 2] = ["GetPlatformWorkspace", "UpdatePlatformWorkspace"];
+/// Routes about any workspace or person, for those alone who own the platform: others hear nothing of what is there.
+const PLATFORM: [&str; 5] = [
+    "GetPlatformWorkspace",
+    "UpdatePlatformWorkspace",
+    "GetPlatformUser",
+    "DisablePlatformUser",
+    "EnablePlatformUser",
+];
 
 /// Routes with a parameter that names a thing of the caller's own to make.
 const MAKING: [&str; 1] = ["PutSecret"];
@@ -236,7 +258,7 @@ async fn a_foreign_workspace_finds_nothing() {
             let known = belongings.iter().find(|(name, _)| *name == method.name);
             let (_, id) = known.unwrap_or_else(|| panic!("say in `belongings` what {} shows", method.path));
             let change = match route.body {
-                "workspace" | "client" => Some(r#"{"name":"n"}"#),
+                "workspace" | "client" | "role" => Some(r#"{"name":"n"}"#),
                 "member" => Some(r#"{"role":"viewer"}"#),
                 _ => None,
             };

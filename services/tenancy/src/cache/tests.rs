@@ -1,3 +1,5 @@
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use causeway_crypto::KeyCause;
@@ -68,6 +70,7 @@ fn away() -> KeyError {
     KeyError::Unavailable(KeyCause::new("away"))
 }
 
+/// KEY-07.
 #[tokio::test(start_paused = true)]
 async fn a_key_is_forgotten_after_five_minutes() {
     let (desk, stored) = (Desk::default(), stored(WorkspaceId::generate()));
@@ -108,6 +111,7 @@ async fn wrapped_bytes_moved_to_another_workspace_find_nothing() {
     assert_eq!(desk.asked(), 2);
 }
 
+/// KEY-07: bounded, and the least recently used goes.
 #[tokio::test(start_paused = true)]
 async fn the_key_that_was_idle_for_longest_makes_room_and_is_dropped() {
     let cache = KeyCache::default();
@@ -128,6 +132,7 @@ async fn the_key_that_was_idle_for_longest_makes_room_and_is_dropped() {
     assert_eq!(cache.state().entries.len(), LARGEST_SIZE);
 }
 
+/// KEY-07: one flight.
 #[tokio::test]
 async fn many_who_want_one_key_ask_once() {
     let (desk, stored) = (Desk::default(), stored(WorkspaceId::generate()));
@@ -195,4 +200,84 @@ async fn failures_push_no_key_out() {
     }
     assert!(desk.get(&kept, Err(away())).await.is_ok());
     assert_eq!(desk.cache.state().failures.len(), LARGEST_SIZE);
+}
+
+#[tokio::test]
+async fn a_key_that_is_destroyed_while_it_is_unwrapped_is_not_kept() {
+    let (desk, stored) = (Desk::default(), stored(WorkspaceId::generate()));
+    let mut late = Box::pin(desk.wait_for(&stored));
+    assert!(futures::poll!(&mut late).is_pending());
+    let (workspace, key) = place(&stored);
+    desk.cache.destroy(workspace, key);
+    desk.opens.notify_one();
+    let key = late.await.expect("who asked before it was destroyed gets it");
+    assert!(desk.cache.state().entries.is_empty());
+    assert_eq!(Arc::strong_count(&key), 1, "nobody else has it");
+}
+
+/// Where the bytes of a key lie. Linux lets a process read its own memory as a file, also where nothing lives any more.
+struct Bytes {
+    memory: File,
+    address: u64,
+}
+
+impl Bytes {
+    fn of(key: &DataKey) -> Self {
+        Self {
+            memory: File::open("/proc/self/mem").expect("Linux"),
+            address: key.expose_bytes().as_ptr().expose_provenance() as u64,
+        }
+    }
+
+    /// The second half: the allocator writes its own notes into the first bytes of what it gets back.
+    fn now(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        self.memory
+            .read_exact_at(&mut bytes, self.address + 16)
+            .expect("a mapped page");
+        bytes
+    }
+}
+
+/// KEY-07: whatever takes a key out of the cache overwrites it.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_leaves_the_cache_is_overwritten() {
+    fn time_is_over(cache: &KeyCache, _: &WrappedDataKey) {
+        cache.forget_expired();
+    }
+    fn destroyed(cache: &KeyCache, stored: &WrappedDataKey) {
+        cache.destroy(stored.workspace, place(stored).1);
+    }
+    fn pushed_out(cache: &KeyCache, _: &WrappedDataKey) {
+        for _ in 0..LARGEST_SIZE {
+            cache.put(&stored(WorkspaceId::generate()), key());
+        }
+    }
+    fn wrapped_anew(cache: &KeyCache, old: &WrappedDataKey) {
+        let wrapped = WrappedKey {
+            bytes: vec![2],
+            ..old.wrapped.clone()
+        };
+        let anew = WrappedDataKey {
+            wrapped,
+            ..old.clone()
+        };
+        assert!(cache.state().find(&anew).is_none());
+    }
+    type Leave = fn(&KeyCache, &WrappedDataKey);
+    let ways: [(Duration, Leave); 4] = [
+        (LIFETIME, time_is_over),
+        (SECOND, destroyed),
+        (SECOND, pushed_out),
+        (SECOND, wrapped_anew),
+    ];
+    for (time, leave) in ways {
+        let (cache, stored, key) = (KeyCache::default(), stored(WorkspaceId::generate()), key());
+        let bytes = Bytes::of(&key);
+        cache.put(&stored, key);
+        assert_ne!(bytes.now(), [0; 16]);
+        advance(time).await;
+        leave(&cache, &stored);
+        assert_eq!(bytes.now(), [0; 16]);
+    }
 }

@@ -3,11 +3,10 @@
 use std::fmt;
 
 use causeway_context::{UserId, WorkspaceId};
-use causeway_contracts::Role;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::Invalid;
+use super::{Invalid, MemberRole};
 use crate::page::TimePlace;
 
 /// How the secret of an invitation begins.
@@ -29,7 +28,7 @@ pub(crate) struct Invitation {
     /// For whom it is meant.
     pub email: Email,
     /// As what the person will join.
-    pub role: Role,
+    pub role: MemberRole,
     /// Who wrote it.
     pub invited_by: UserId,
     /// When it was written.

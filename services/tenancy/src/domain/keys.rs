@@ -36,7 +36,8 @@ impl Ring {
         known.ok_or("must be data or transit")
     }
 
-    /// What is authenticated with a wrapped key, so that it cannot be put into the other ring.
+    /// What is authenticated with a wrapped key, so that one of `transit` cannot be put into `data`. The other way is
+    /// open, for the keys of the first release: it gains nobody a key that could not be had before.
     pub(crate) const fn purpose(self) -> &'static str {
         match self {
             Self::Data => "workspace data",

@@ -2,15 +2,18 @@
 //! workspace, so that two changes at the same time cannot both be right.
 
 use causeway_context::{UserId, WorkspaceId};
-use causeway_contracts::{Role, permissions_of};
+use causeway_contracts::{PermissionSet, Role};
 use causeway_outbox::OutboxEvent;
 use causeway_revocation::{Ended, Revocation};
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::{HeldRole, MemberRole};
 use crate::refusal::Refusal;
 
 /// The permission to change other people's membership.
 pub(crate) const MEMBERS_WRITE: &str = "members.write";
+/// The permission to write invitations.
+pub(crate) const INVITATIONS_WRITE: &str = "invitations.write";
 
 /// A change of one person's membership.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,9 +34,9 @@ pub(crate) struct MemberChange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MemberStep {
     /// It begins.
-    Join(Role),
+    Join(MemberRole),
     /// It has another role.
-    Become(Role),
+    Become(MemberRole),
     /// It ends.
     Leave,
 }
@@ -42,9 +45,11 @@ pub(crate) enum MemberStep {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Standing {
     /// The role of who asks.
-    pub actor: Option<Role>,
+    pub actor: Option<HeldRole>,
     /// The role of whom it concerns.
-    pub target: Option<Role>,
+    pub target: Option<HeldRole>,
+    /// What the role holds that is to be given, if it is a custom one of the workspace.
+    pub custom: Option<PermissionSet>,
     /// Whether anybody else is an owner.
     pub other_owners: bool,
     /// Whether the one whom it concerns belongs to any workspace at all.
@@ -67,8 +72,16 @@ impl MemberChange {
     /// The rule that does not.
     pub(crate) fn check(&self, standing: &Standing) -> Result<(), Refusal> {
         let itself = self.actor == self.target;
+        let given = self.step.role().map(|role| HeldRole::of(role, standing.custom));
         if !(itself && self.step == MemberStep::Leave) {
-            may_grant(standing.actor, self.step.role())?;
+            may_manage(standing.actor, MEMBERS_WRITE)?;
+        }
+        let given = match given {
+            Some(role) => Some(role.ok_or(Refusal::RoleNotFound)?),
+            None => None,
+        };
+        if let Some(given) = given {
+            may_grant(standing.actor, MEMBERS_WRITE, &given)?;
         }
         if let MemberStep::Join(_) = self.step {
             return match standing.target {
@@ -78,24 +91,24 @@ impl MemberChange {
             };
         }
         let before = standing.target.ok_or(Refusal::MemberNotFound)?;
-        if !itself && standing.actor < Some(before) {
+        if !itself && !standing.actor.is_some_and(|actor| actor.covers(&before)) {
             return Err(Refusal::RoleAboveOwn);
         }
-        let remains_owner = self.step.role() == Some(Role::Owner);
-        if before == Role::Owner && !remains_owner && !standing.other_owners {
+        let remains_owner = self.step.role().is_some_and(|role| role == Role::Owner);
+        if before.role == Role::Owner && !remains_owner && !standing.other_owners {
             return Err(Refusal::LastOwner);
         }
         Ok(())
     }
 
     /// The fact with what changed.
-    pub(crate) fn describe(&self, fact: OutboxEvent, before: Option<Role>) -> OutboxEvent {
+    pub(crate) fn describe(&self, fact: OutboxEvent, before: Option<HeldRole>) -> OutboxEvent {
         let fact = match before {
-            Some(role) => fact.detail("from", role.as_str()),
+            Some(before) => fact.detail("from", before.role.to_string()),
             None => fact,
         };
         match self.step.role() {
-            Some(role) => fact.detail("to", role.as_str()),
+            Some(role) => fact.detail("to", role.to_string()),
             None => fact,
         }
     }
@@ -103,7 +116,7 @@ impl MemberChange {
 
 impl MemberStep {
     /// The role afterwards.
-    pub(crate) fn role(self) -> Option<Role> {
+    pub(crate) fn role(self) -> Option<MemberRole> {
         match self {
             Self::Join(role) | Self::Become(role) => Some(role),
             Self::Leave => None,
@@ -117,29 +130,27 @@ impl MemberStep {
             Self::Become(_) | Self::Leave => true,
         }
     }
-
-    /// The roles that the person can no longer give; its invitations into them end.
-    pub(crate) fn lost(self) -> impl Iterator<Item = Role> {
-        let kept = self.role();
-        Role::ALL
-            .into_iter()
-            .filter(move |role| may_grant(kept, Some(*role)).is_err())
-    }
 }
 
-/// Whether a member of role `actor` may change other people's membership, and make somebody `role` (RBAC-04).
+/// Whether a member may do that to who belongs to the workspace.
+///
+/// # Errors
+/// [`Refusal::NotAllowed`].
+fn may_manage(actor: Option<HeldRole>, permission: &str) -> Result<HeldRole, Refusal> {
+    actor
+        .filter(|actor| actor.holds(permission))
+        .ok_or(Refusal::NotAllowed)
+}
+
+/// Whether a member with the role `actor` may make somebody `role`, by that permission (RBAC-04).
 ///
 /// # Errors
 /// The rule that forbids it.
-pub(crate) fn may_grant(actor: Option<Role>, role: Option<Role>) -> Result<(), Refusal> {
-    let manages = actor.is_some_and(|actor| permissions_of(actor).contains(&MEMBERS_WRITE));
-    if !manages {
-        return Err(Refusal::NotAllowed);
+pub(crate) fn may_grant(actor: Option<HeldRole>, permission: &str, role: &HeldRole) -> Result<(), Refusal> {
+    match may_manage(actor, permission)?.covers(role) {
+        true => Ok(()),
+        false => Err(Refusal::RoleAboveOwn),
     }
-    if role > actor {
-        return Err(Refusal::RoleAboveOwn);
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -149,14 +160,14 @@ mod tests {
     use super::*;
 
     const STEPS: [MemberStep; 9] = [
-        MemberStep::Join(Viewer),
-        MemberStep::Join(Editor),
-        MemberStep::Join(Admin),
-        MemberStep::Join(Owner),
-        MemberStep::Become(Viewer),
-        MemberStep::Become(Editor),
-        MemberStep::Become(Admin),
-        MemberStep::Become(Owner),
+        MemberStep::Join(MemberRole::BuiltIn(Viewer)),
+        MemberStep::Join(MemberRole::BuiltIn(Editor)),
+        MemberStep::Join(MemberRole::BuiltIn(Admin)),
+        MemberStep::Join(MemberRole::BuiltIn(Owner)),
+        MemberStep::Become(MemberRole::BuiltIn(Viewer)),
+        MemberStep::Become(MemberRole::BuiltIn(Editor)),
+        MemberStep::Become(MemberRole::BuiltIn(Admin)),
+        MemberStep::Become(MemberRole::BuiltIn(Owner)),
         MemberStep::Leave,
     ];
 
@@ -173,8 +184,9 @@ mod tests {
 
     fn standing(actor: Option<Role>, target: Option<Role>) -> Standing {
         Standing {
-            actor,
-            target,
+            actor: actor.map(Into::into),
+            target: target.map(Into::into),
+            custom: None,
             other_owners: true,
             known: true,
         }
@@ -185,8 +197,8 @@ mod tests {
         for actor in [Admin, Owner] {
             for target in Role::ALL {
                 for role in Role::ALL {
-                    let answer =
-                        change(MemberStep::Become(role), false).check(&standing(Some(actor), Some(target)));
+                    let answer = change(MemberStep::Become(MemberRole::BuiltIn(role)), false)
+                        .check(&standing(Some(actor), Some(target)));
                     let allowed = role <= actor && target <= actor;
                     assert_eq!(answer.is_ok(), allowed, "{actor:?} makes {target:?} {role:?}");
                 }
@@ -194,7 +206,8 @@ mod tests {
                 assert_eq!(answer.is_ok(), target <= actor, "{actor:?} removes {target:?}");
             }
             for role in Role::ALL {
-                let answer = change(MemberStep::Join(role), false).check(&standing(Some(actor), None));
+                let answer = change(MemberStep::Join(MemberRole::BuiltIn(role)), false)
+                    .check(&standing(Some(actor), None));
                 assert_eq!(answer.is_ok(), role <= actor, "{actor:?} adds {role:?}");
             }
         }
@@ -220,7 +233,9 @@ mod tests {
             assert_eq!(change(MemberStep::Leave, true).check(&own), Ok(()), "{role:?}");
             for more in Role::ALL.into_iter().filter(|more| *more > role) {
                 assert!(
-                    change(MemberStep::Become(more), true).check(&own).is_err(),
+                    change(MemberStep::Become(MemberRole::BuiltIn(more)), true)
+                        .check(&own)
+                        .is_err(),
                     "{role:?} to {more:?}"
                 );
             }
@@ -238,8 +253,8 @@ mod tests {
         for itself in [true, false] {
             for step in [
                 MemberStep::Leave,
-                MemberStep::Become(Admin),
-                MemberStep::Become(Viewer),
+                MemberStep::Become(MemberRole::BuiltIn(Admin)),
+                MemberStep::Become(MemberRole::BuiltIn(Viewer)),
             ] {
                 assert_eq!(
                     change(step, itself).check(&last),
@@ -247,13 +262,16 @@ mod tests {
                     "{step:?}"
                 );
             }
-            assert_eq!(change(MemberStep::Become(Owner), itself).check(&last), Ok(()));
+            assert_eq!(
+                change(MemberStep::Become(MemberRole::BuiltIn(Owner)), itself).check(&last),
+                Ok(())
+            );
         }
     }
 
     #[test]
     fn only_somebody_known_joins_and_only_once() {
-        let join = change(MemberStep::Join(Viewer), false);
+        let join = change(MemberStep::Join(MemberRole::BuiltIn(Viewer)), false);
         let unknown = Standing {
             known: false,
             ..standing(Some(Owner), None)
@@ -264,11 +282,43 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_is_what_cannot_be_given_any_more() {
-        let lost = |step: MemberStep| step.lost().collect::<Vec<_>>();
-        assert_eq!(lost(MemberStep::Become(Owner)), []);
-        assert_eq!(lost(MemberStep::Become(Admin)), [Owner]);
-        assert_eq!(lost(MemberStep::Become(Editor)), Role::ALL);
-        assert_eq!(lost(MemberStep::Leave), Role::ALL);
+    fn a_custom_role_is_given_by_who_holds_all_of_it() {
+        let custom = MemberRole::Custom(crate::domain::RoleId(uuid::Uuid::now_v7()));
+        let give = |actor: HeldRole, names: &[&str]| {
+            let standing = Standing {
+                actor: Some(actor),
+                target: HeldRole::of(custom, Some(PermissionSet::EMPTY)),
+                custom: Some(names.iter().collect()),
+                ..standing(None, None)
+            };
+            change(MemberStep::Become(custom), false).check(&standing)
+        };
+        assert_eq!(give(Admin.into(), &["secrets.read", "members.write"]), Ok(()));
+        assert_eq!(
+            give(Admin.into(), &["erasures.write"]),
+            Err(Refusal::RoleAboveOwn)
+        );
+        assert_eq!(give(Editor.into(), &[]), Err(Refusal::NotAllowed));
+        let manager = HeldRole {
+            role: custom,
+            permissions: ["members.write", "secrets.read"].iter().collect(),
+        };
+        assert_eq!(give(manager, &["secrets.read"]), Ok(()));
+        assert_eq!(give(manager, &["secrets.write"]), Err(Refusal::RoleAboveOwn));
+        let above = Standing {
+            actor: Some(manager),
+            ..standing(None, Some(Viewer))
+        };
+        let touched = change(MemberStep::Leave, false).check(&above);
+        assert_eq!(
+            touched,
+            Err(Refusal::RoleAboveOwn),
+            "a viewer reads more than that"
+        );
+        let unknown = change(MemberStep::Become(custom), false);
+        assert_eq!(
+            unknown.check(&standing(Some(Owner), Some(Viewer))),
+            Err(Refusal::RoleNotFound)
+        );
     }
 }

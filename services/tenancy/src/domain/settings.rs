@@ -79,7 +79,7 @@ pub(crate) struct Settings {
     pub ai: AiSettings,
     /// Whether people need a second factor.
     pub mfa_policy: MfaPolicy,
-    /// For how many days what happened is kept; none keeps it.
+    /// For how many days at most sign-ins are remembered; 0 says nothing.
     pub retention_days: RetentionDays,
     /// How much the workspace may ask for.
     pub rate_tier: RateTier,

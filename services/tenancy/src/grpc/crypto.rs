@@ -6,9 +6,10 @@ use causeway_contracts::tenancy::v1::{self as wire};
 use causeway_crypto::OVERHEAD_BYTES;
 use causeway_errors::ApiError;
 use tonic::{Request, Response, Status};
+use zeroize::Zeroizing;
 
 use super::{Answer, Fields, Grpc, refuse};
-use crate::service::{Crypted, Item};
+use crate::service::{Item, OpenedItem, SealedItem};
 
 const CONTENT_BYTES: usize = 65_536;
 const CONTEXT_BYTES: usize = 4096;
@@ -80,7 +81,7 @@ impl Crypt for wire::EncryptRequest {
 
     fn into_item(self) -> Item {
         Item {
-            content: self.plaintext,
+            content: Zeroizing::new(self.plaintext),
             context: self.context,
         }
     }
@@ -95,7 +96,7 @@ impl Crypt for wire::DecryptRequest {
 
     fn into_item(self) -> Item {
         Item {
-            content: self.ciphertext,
+            content: Zeroizing::new(self.ciphertext),
             context: self.context,
         }
     }
@@ -136,7 +137,7 @@ fn all<R: Crypt>(requests: Vec<R>) -> Result<Vec<Item>, Status> {
     items.ok_or_else(|| fields.refuse())
 }
 
-fn answer_one<T: From<Crypted>>(done: Vec<Crypted>) -> Answer<T> {
+fn answer_one<I, T: From<I>>(done: Vec<I>) -> Answer<T> {
     let one = done.into_iter().next().ok_or_else(ApiError::internal)?;
     Ok(Response::new(one.into()))
 }
@@ -145,8 +146,8 @@ fn version(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-impl From<Crypted> for wire::EncryptResponse {
-    fn from(sealed: Crypted) -> Self {
+impl From<SealedItem> for wire::EncryptResponse {
+    fn from(sealed: SealedItem) -> Self {
         Self {
             ciphertext: sealed.content,
             key_version: version(sealed.key_version),
@@ -154,10 +155,10 @@ impl From<Crypted> for wire::EncryptResponse {
     }
 }
 
-impl From<Crypted> for wire::DecryptResponse {
-    fn from(opened: Crypted) -> Self {
+impl From<OpenedItem> for wire::DecryptResponse {
+    fn from(mut opened: OpenedItem) -> Self {
         Self {
-            plaintext: opened.content,
+            plaintext: std::mem::take(&mut *opened.content),
             key_version: version(opened.key_version),
         }
     }

@@ -121,7 +121,7 @@ impl KeyService for Grpc {
         let fields = opened
             .into_iter()
             .map(|value| wire::OpenedField {
-                plaintext: value.map(|value| value.to_vec()),
+                plaintext: value.map(|mut value| std::mem::take(&mut *value)),
             })
             .collect();
         Ok(Response::new(wire::OpenFieldsResponse { fields }))
@@ -232,3 +232,6 @@ impl From<SealedField> for wire::SealedField {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

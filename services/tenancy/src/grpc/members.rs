@@ -1,7 +1,6 @@
 //! Members and invitations over gRPC.
 
 use causeway_context::{CallContext, UserId, from_timestamp, to_timestamp};
-use causeway_contracts::Role;
 use causeway_contracts::tenancy::v1::member_service_server::MemberService;
 use causeway_contracts::tenancy::v1::{self as wire};
 use chrono::{DateTime, Utc};
@@ -10,7 +9,7 @@ use tonic::{Request, Response};
 use uuid::Uuid;
 
 use super::{Answer, Fields, Grpc, only, refuse};
-use crate::domain::{Email, Invalid, Invitation, lifetime};
+use crate::domain::{Email, Invalid, Invitation, MemberRole, lifetime};
 
 #[tonic::async_trait]
 impl MemberService for Grpc {
@@ -132,8 +131,8 @@ impl MemberService for Grpc {
     }
 }
 
-fn role(word: &str) -> Result<Role, Invalid> {
-    Role::parse(word).ok_or("must be owner, admin, editor or viewer")
+fn role(word: &str) -> Result<MemberRole, Invalid> {
+    word.parse()
 }
 
 fn invitation_id(text: &str) -> Result<Uuid, Invalid> {
@@ -152,7 +151,7 @@ impl From<Invitation> for wire::Invitation {
         Self {
             id: invitation.id.to_string(),
             email: invitation.email.as_str().to_owned(),
-            role: invitation.role.as_str().to_owned(),
+            role: invitation.role.to_string(),
             invited_by: invitation.invited_by.to_string(),
             created_at: Some(to_timestamp(invitation.created_at)),
             expires_at: Some(to_timestamp(invitation.expires_at)),

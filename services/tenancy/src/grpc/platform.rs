@@ -63,6 +63,7 @@ impl PlatformService for Grpc {
         Ok(Response::new(wire::ResolveTenantResponse {
             region: tenant.region,
             rate_tier: tenant.rate_tier.as_str().to_owned(),
+            retention_days: tenant.retention.number(),
         }))
     }
 }

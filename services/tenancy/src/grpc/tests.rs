@@ -287,6 +287,7 @@ async fn members_and_memberships_name_the_role() {
     );
     let message = wire::ListMembershipsRequest {
         user_id: world.caller.id.clone(),
+        workspace_id: String::new(),
     };
     let service = Caller::service("auth");
     let found = world

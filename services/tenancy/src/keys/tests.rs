@@ -77,7 +77,7 @@ async fn workspace(store: &MemoryStore) -> WorkspaceId {
     let owner = Member {
         workspace: id,
         user,
-        role: Role::Owner,
+        role: Role::Owner.into(),
         joined_at: NOW,
     };
     let rpc = method("/causeway.tenancy.v1.TenancyService/ProvisionWorkspace").expect("an RPC");
@@ -102,6 +102,7 @@ fn refusal(answer: Result<UsableKey, TenancyError>) -> (Code, String, Option<Dur
     (error.code, error.reason.into_owned(), error.retry_after)
 }
 
+/// KEY-07.
 #[tokio::test(start_paused = true)]
 async fn in_an_outage_keys_are_given_out_until_their_time_is_over() {
     let (service, _store, keys, id) = keys().await;
@@ -146,6 +147,7 @@ async fn a_workspace_without_a_key_gets_none_in_an_outage() {
     keys.active(id, Ring::Data, NOW).await.expect("made");
 }
 
+/// KEY-07.
 #[tokio::test]
 async fn many_readers_of_a_cold_key_unwrap_it_once() {
     let (service, store, warm, id) = keys().await;
@@ -162,6 +164,7 @@ async fn many_readers_of_a_cold_key_unwrap_it_once() {
     assert_eq!(service.unwrapped.load(Ordering::Relaxed), 1);
 }
 
+/// KEY-07, on two replicas with warm caches.
 #[tokio::test]
 async fn a_destroyed_key_is_gone_whatever_is_remembered_and_nobody_is_asked_twice() {
     use crate::store::KeyStore as _;

@@ -1,6 +1,7 @@
 //! Against moto's server, with the real SDK.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_kms::types::KeyUsageType;
 use aws_sdk_kms::{Client, Config, config};
@@ -191,6 +192,7 @@ async fn kms_alone_needs_no_key_of_the_process_and_names_the_one_that_is_gone() 
     );
 }
 
+/// KEY-07.
 #[tokio::test]
 async fn in_an_outage_of_kms_a_warm_process_reads_on_and_a_cold_one_asks_for_patience() {
     let Some(aws) = Aws::start().await else { return };
@@ -207,6 +209,17 @@ async fn in_an_outage_of_kms_a_warm_process_reads_on_and_a_cold_one_asks_for_pat
     let refused = reveal(&cold, &owner).await.expect_err("refused").to_api();
     assert_eq!(refused.reason, "KEY_UNAVAILABLE");
     assert!(refused.retry_after.is_some());
+
+    // The clock of the cache goes on; the network's does not stand still for it.
+    let after = async |seconds| {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+        reveal(&warm, &owner).await
+    };
+    assert_eq!(after(240).await.expect("still shown"), "sk-2");
+    let refused = after(60).await.expect_err("its time is over").to_api();
+    assert_eq!(refused.reason, "KEY_UNAVAILABLE");
 }
 
 #[tokio::test]
@@ -231,6 +244,7 @@ async fn a_key_that_cannot_be_used_stops_a_start_that_needs_it_and_an_outage_doe
     crate::try_kms(&providers, true).await.expect("only told");
 }
 
+/// ROT-06.
 #[tokio::test]
 async fn data_keys_move_into_kms_and_back_and_the_former_wrapper_can_go() {
     let Some(aws) = Aws::start().await else { return };

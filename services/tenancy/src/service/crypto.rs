@@ -1,6 +1,7 @@
 //! Envelopes for others: bytes are sealed and opened here and kept elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,19 +16,27 @@ use crate::error::TenancyError;
 use crate::keys::UsableKey;
 use crate::refusal::Refusal;
 
-/// Bytes, and to what they belong.
+/// Bytes, and to what they belong. Has no `Debug`: they may be what is to be sealed.
 pub(crate) struct Item {
     /// What is to be sealed or opened.
-    pub content: Vec<u8>,
+    pub content: Zeroizing<Vec<u8>>,
     /// The caller's context.
     pub context: Vec<u8>,
 }
 
-/// What became of an item.
+/// An item that was sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Crypted {
-    /// What was sealed or opened.
+pub(crate) struct SealedItem {
+    /// The envelope.
     pub content: Vec<u8>,
+    /// The version of the data key.
+    pub key_version: u32,
+}
+
+/// An item that was opened. Has no `Debug`: it holds what was sealed.
+pub(crate) struct OpenedItem {
+    /// What was sealed.
+    pub content: Zeroizing<Vec<u8>>,
     /// The version of the data key.
     pub key_version: u32,
 }
@@ -38,14 +47,14 @@ impl Tenancy {
         &self,
         ctx: &CallContext,
         items: &[Item],
-    ) -> Result<Vec<Crypted>, TenancyError> {
+    ) -> Result<Vec<SealedItem>, TenancyError> {
         let workspace = ctx.workspace()?;
         let newest = self.keys.active(workspace, Ring::Transit, ctx.now).await?;
         let sealed = items
             .iter()
             .map(|item| sealed(workspace, &newest, &item.content, &item.context));
-        let sealed: Vec<Crypted> = sealed.collect::<Result<_, CryptoError>>()?;
-        self.note(ctx, &sealed).await?;
+        let sealed: Vec<SealedItem> = sealed.collect::<Result<_, CryptoError>>()?;
+        self.note(ctx, sealed.iter().map(|item| item.key_version)).await?;
         Ok(sealed)
     }
 
@@ -54,16 +63,9 @@ impl Tenancy {
         &self,
         ctx: &CallContext,
         items: &[Item],
-    ) -> Result<Vec<Crypted>, TenancyError> {
+    ) -> Result<Vec<OpenedItem>, TenancyError> {
         let opened = self.opened_items(ctx.workspace()?, items).await?;
-        let opened: Vec<Crypted> = opened
-            .into_iter()
-            .map(|(content, key_version)| Crypted {
-                content: content.to_vec(),
-                key_version,
-            })
-            .collect();
-        self.note(ctx, &opened).await?;
+        self.note(ctx, opened.iter().map(|item| item.key_version)).await?;
         Ok(opened)
     }
 
@@ -72,16 +74,16 @@ impl Tenancy {
         &self,
         ctx: &CallContext,
         items: &[Item],
-    ) -> Result<Vec<Crypted>, TenancyError> {
+    ) -> Result<Vec<SealedItem>, TenancyError> {
         let workspace = ctx.workspace()?;
         let opened = self.opened_items(workspace, items).await?;
         let newest = self.keys.active(workspace, Ring::Transit, ctx.now).await?;
         let anew = opened
             .iter()
             .zip(items)
-            .map(|((content, _), item)| sealed(workspace, &newest, content, &item.context));
-        let anew: Vec<Crypted> = anew.collect::<Result<_, CryptoError>>()?;
-        self.note(ctx, &anew).await?;
+            .map(|(opened, item)| sealed(workspace, &newest, &opened.content, &item.context));
+        let anew: Vec<SealedItem> = anew.collect::<Result<_, CryptoError>>()?;
+        self.note(ctx, anew.iter().map(|item| item.key_version)).await?;
         Ok(anew)
     }
 
@@ -89,21 +91,22 @@ impl Tenancy {
         &self,
         workspace: WorkspaceId,
         items: &[Item],
-    ) -> Result<Vec<(Zeroizing<Vec<u8>>, u32)>, TenancyError> {
+    ) -> Result<Vec<OpenedItem>, TenancyError> {
         let (mut keys, mut opened) = (BTreeMap::new(), Vec::with_capacity(items.len()));
         for (index, item) in items.iter().enumerate() {
             let failed = |_| Refusal::DecryptionFailed(index);
             let version = key_version_of(&item.content).map_err(failed)?;
             let key = match keys.entry(version) {
-                std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-                std::collections::btree_map::Entry::Vacant(unknown) => {
-                    unknown.insert(self.key_of(workspace, version, index).await?)
-                }
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(self.key_of(workspace, version, index).await?),
             };
             let content = with_place(workspace, &item.context, |place| {
                 open(&key.key, &item.content, place)
             });
-            opened.push((content.map_err(failed)?, version));
+            opened.push(OpenedItem {
+                content: content.map_err(failed)?,
+                key_version: version,
+            });
         }
         Ok(opened)
     }
@@ -122,13 +125,17 @@ impl Tenancy {
         }
     }
 
-    async fn note(&self, ctx: &CallContext, done: &[Crypted]) -> Result<(), TenancyError> {
-        let mut versions: Vec<u32> = done.iter().map(|item| item.key_version).collect();
-        versions.sort_unstable();
-        versions.dedup();
+    /// Keeps the fact that items under those versions were sealed or opened.
+    async fn note(
+        &self,
+        ctx: &CallContext,
+        versions: impl ExactSizeIterator<Item = u32>,
+    ) -> Result<(), TenancyError> {
+        let items = versions.len();
+        let versions: Vec<u32> = versions.collect::<BTreeSet<_>>().into_iter().collect();
         let fact = OutboxEvent::of(ctx)?
             .target("workspace", ctx.workspace()?.to_string())
-            .detail("items", done.len())
+            .detail("items", items)
             .detail("key_versions", versions);
         let fact_id = fact.id;
         self.store.record(fact).await?;
@@ -142,11 +149,11 @@ fn sealed(
     newest: &UsableKey,
     content: &[u8],
     context: &[u8],
-) -> Result<Crypted, CryptoError> {
+) -> Result<SealedItem, CryptoError> {
     let content = with_place(workspace, context, |place| {
         seal(&newest.key, newest.version, content, place)
     })?;
-    Ok(Crypted {
+    Ok(SealedItem {
         content,
         key_version: newest.version,
     })

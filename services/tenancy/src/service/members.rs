@@ -1,7 +1,7 @@
 //! Who belongs to a workspace.
 
 use causeway_context::{CallContext, UserId};
-use causeway_contracts::{CallerKind, Role, permissions_of};
+use causeway_contracts::{CallerKind, PermissionSet};
 use causeway_crypto::token;
 use causeway_errors::ApiError;
 use causeway_outbox::OutboxEvent;
@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::Tenancy;
 use crate::domain::{
-    Email, INVITATION_PREFIX, Invitation, MEMBERS_WRITE, Member, MemberChange, MemberStep, Membership,
-    SETTLED,
+    Email, INVITATION_PREFIX, Invitation, MEMBERS_WRITE, Member, MemberChange, MemberRole, MemberStep,
+    Membership, SETTLED,
 };
 use crate::error::TenancyError;
 use crate::page::{self, Page, TimePlace};
@@ -24,9 +24,9 @@ impl Tenancy {
         &self,
         ctx: &CallContext,
         user: UserId,
-        role: Role,
+        role: MemberRole,
     ) -> Result<Member, TenancyError> {
-        holds_all_of(ctx, role)?;
+        self.must_hold(ctx, role).await?;
         self.change_member(ctx, user, MemberStep::Join(role)).await
     }
 
@@ -35,9 +35,9 @@ impl Tenancy {
         &self,
         ctx: &CallContext,
         user: UserId,
-        role: Role,
+        role: MemberRole,
     ) -> Result<Member, TenancyError> {
-        holds_all_of(ctx, role)?;
+        self.must_hold(ctx, role).await?;
         self.change_member(ctx, user, MemberStep::Become(role)).await
     }
 
@@ -51,6 +51,22 @@ impl Tenancy {
         }
         self.change_member(ctx, user, MemberStep::Leave).await?;
         Ok(())
+    }
+
+    /// Checks that the credential holds everything that the role holds: a token that was narrowed cannot make somebody who
+    /// is not.
+    async fn must_hold(&self, ctx: &CallContext, role: MemberRole) -> Result<(), TenancyError> {
+        let wanted = match role {
+            MemberRole::BuiltIn(role) => PermissionSet::of_role(role),
+            MemberRole::Custom(id) => {
+                let found = self.store.find_role(ctx.workspace()?, id).await?;
+                found.ok_or(Refusal::RoleNotFound)?.permissions
+            }
+        };
+        match ctx.caller.permissions.includes(&wanted) {
+            true => Ok(()),
+            false => Err(Refusal::RoleAboveOwn.into()),
+        }
     }
 
     /// What the caller is now is looked up with the change: its token may be older than a change of its own role.
@@ -83,10 +99,11 @@ impl Tenancy {
         &self,
         ctx: &CallContext,
         email: Email,
-        role: Role,
+        role: MemberRole,
         expires_at: DateTime<Utc>,
     ) -> Result<(Invitation, SecretString), TenancyError> {
-        holds_all_of(ctx, role)?;
+        self.must_hold(ctx, role).await?;
+        self.must_count(ctx.workspace()?)?;
         let minted = token::mint(INVITATION_PREFIX);
         let invitation = Invitation {
             workspace: ctx.workspace()?,
@@ -100,7 +117,7 @@ impl Tenancy {
         // Without the address: the log is kept when the person is forgotten.
         let fact = OutboxEvent::of(ctx)?
             .target("invitation", invitation.id.to_string())
-            .detail("role", role.as_str())
+            .detail("role", role.to_string())
             .detail("expires_at", expires_at.to_rfc3339());
         let fact_id = fact.id;
         self.store
@@ -149,10 +166,11 @@ impl Tenancy {
         let invitation = invitation
             .filter(|invitation| invitation.is_open(ctx.now))
             .ok_or(Refusal::InvitationNotFound)?;
+        self.must_count(invitation.workspace)?;
         let fact = OutboxEvent::of(ctx)?
             .in_workspace(invitation.workspace)
             .target("invitation", invitation.id.to_string())
-            .detail("role", invitation.role.as_str());
+            .detail("role", invitation.role.to_string());
         let fact_id = fact.id;
         let membership = self
             .store
@@ -164,20 +182,7 @@ impl Tenancy {
 }
 
 fn holds(ctx: &CallContext, permission: &str) -> bool {
-    ctx.caller.permissions.iter().any(|held| held == permission)
-}
-
-/// Whether the credential holds everything that the role holds: a token that was narrowed cannot make somebody who is
-/// not.
-fn holds_all_of(ctx: &CallContext, role: Role) -> Result<(), Refusal> {
-    if permissions_of(role)
-        .iter()
-        .all(|permission| holds(ctx, permission))
-    {
-        Ok(())
-    } else {
-        Err(Refusal::RoleAboveOwn)
-    }
+    ctx.caller.holds(permission)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::{Tenancy, fact_of_creation};
 use crate::domain::{
-    AiSettings, Membership, Secret, SecretKind, SettingChange, Settings, Workspace, WorkspaceName,
+    AiSettings, Membership, RetentionDays, SecretKind, SettingChange, Settings, Workspace, WorkspaceName,
 };
 use crate::error::TenancyError;
 use crate::refusal::Refusal;
@@ -32,13 +32,15 @@ pub struct Modes {
     pub any_base_url: bool,
 }
 
-/// Where a tenant is served and how often it may call.
+/// Where a tenant is served, how often it may call, and how long it is remembered.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ResolvedTenant {
     /// Its home.
     pub region: String,
     /// The tier that counts.
     pub rate_tier: RateTier,
+    /// For how long its history is kept.
+    pub retention: RetentionDays,
 }
 
 /// Which model answers in a workspace. Has no `Debug`: it holds a key.
@@ -59,6 +61,14 @@ impl Tenancy {
 
     pub(super) fn may_have_more_than_one(&self) -> Result<(), TenancyError> {
         if self.defaults.modes.single_tenant {
+            return Err(Refusal::SingleTenant.into());
+        }
+        Ok(())
+    }
+
+    /// With a single tenant the others, from before, are there and count for nobody.
+    pub(super) fn must_count(&self, workspace: WorkspaceId) -> Result<(), TenancyError> {
+        if self.defaults.modes.single_tenant && workspace != WorkspaceId::DEFAULT {
             return Err(Refusal::SingleTenant.into());
         }
         Ok(())
@@ -164,6 +174,7 @@ impl Tenancy {
         let settings = settings.ok_or(TenancyError::WorkspaceNotFound)?;
         Ok(ResolvedTenant {
             rate_tier: self.rate_tier_of(&settings),
+            retention: settings.retention_days,
             region: settings.region,
         })
     }
@@ -190,25 +201,11 @@ impl Tenancy {
         if let Some(name) = &found.ai.api_key_secret {
             let secret = self.store.find_secret(id, name).await?;
             match secret.filter(|secret| secret.kind == SecretKind::LlmProvider) {
-                Some(secret) => found.key = Some(self.used(ctx, &secret).await?),
+                Some(secret) => found.key = Some(self.disclose(ctx, secret).await?.1),
                 None => found.key_missing = true,
             }
         }
         Ok(found)
-    }
-
-    async fn used(&self, ctx: &CallContext, secret: &Secret) -> Result<SecretString, TenancyError> {
-        let value = self.opened(secret).await?;
-        let fact = OutboxEvent::of(ctx)?
-            .in_workspace(secret.workspace)
-            .target("secret", secret.name.as_str())
-            .detail("version", secret.version);
-        let fact_id = fact.id;
-        self.store.record(fact).await?;
-        if !self.relay.delivered(fact_id).await {
-            return Err(TenancyError::AuditUnavailable);
-        }
-        Ok(value)
     }
 }
 

@@ -118,39 +118,47 @@ impl Tenancy {
         Ok(())
     }
 
-    /// The value of a secret and its version, once the audit log has it that it was read. If the log does not answer
-    /// in time nothing is shown, though the log will say later that it was: the safe way to be wrong.
+    /// The value of a secret and its version, once the audit log has it that it was read.
     pub(crate) async fn reveal_secret(
         &self,
         ctx: &CallContext,
         name: &SecretName,
     ) -> Result<(SecretString, u32), TenancyError> {
-        let (secret, value) = self.read_secret(ctx, name).await?;
+        let secret = self.secret(ctx, name).await?;
+        let (secret, value) = self.disclose(ctx, secret).await?;
+        Ok((value, secret.version))
+    }
+
+    /// What a secret holds, and the row as it was then, once the audit log has it that the call discloses it. If the log
+    /// does not answer in time nothing is shown, though the log will say later that it was: the safe way to be wrong.
+    pub(crate) async fn disclose(
+        &self,
+        ctx: &CallContext,
+        secret: Secret,
+    ) -> Result<(Secret, SecretString), TenancyError> {
+        let (secret, value) = self.read(secret).await?;
         let fact = OutboxEvent::of(ctx)?
-            .target("secret", name.as_str())
+            .in_workspace(secret.workspace)
+            .target("secret", secret.name.as_str())
             .detail("version", secret.version);
         let fact_id = fact.id;
         self.store.record(fact).await?;
         if !self.relay.delivered(fact_id).await {
             return Err(TenancyError::AuditUnavailable);
         }
-        Ok((value, secret.version))
+        Ok((secret, value))
     }
 
-    /// A secret and its value. Between the two a rotation may have sealed the row anew and destroyed its key: then the
+    /// A secret and its value. Since the row was read a rotation may have sealed it anew and destroyed its key: then the
     /// row is read again.
-    async fn read_secret(
-        &self,
-        ctx: &CallContext,
-        name: &SecretName,
-    ) -> Result<(Secret, SecretString), TenancyError> {
-        let mut secret = self.secret(ctx, name).await?;
+    async fn read(&self, mut secret: Secret) -> Result<(Secret, SecretString), TenancyError> {
         loop {
             let gone = match self.opened(&secret).await {
                 Err(gone @ TenancyError::KeyDestroyed(_)) => gone,
                 value => return Ok((secret, value?)),
             };
-            let again = self.secret(ctx, name).await?;
+            let again = self.store.find_secret(secret.workspace, &secret.name).await?;
+            let again = again.ok_or(TenancyError::SecretNotFound)?;
             if again.sealed == secret.sealed {
                 return Err(gone);
             }
@@ -158,7 +166,7 @@ impl Tenancy {
         }
     }
 
-    pub(super) async fn opened(&self, secret: &Secret) -> Result<SecretString, TenancyError> {
+    async fn opened(&self, secret: &Secret) -> Result<SecretString, TenancyError> {
         let data_key = self
             .keys
             .version(secret.workspace, Ring::Data, secret.key_version)

@@ -1,6 +1,6 @@
 //! What a workspace decides for itself.
 
-use causeway_context::{CallContext, WorkspaceId};
+use causeway_context::{CallContext, UserId, WorkspaceId};
 use causeway_outbox::OutboxEvent;
 
 use super::{Tenancy, TenantStatus};
@@ -30,6 +30,23 @@ impl Tenancy {
             }
         }
         Ok(demanding)
+    }
+
+    /// The membership of a person in one workspace, if there is one; and that workspace, if it demands a second factor.
+    pub(crate) async fn membership_in(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+    ) -> Result<(Vec<Membership>, Vec<WorkspaceId>), TenancyError> {
+        if self.defaults.modes.single_tenant && workspace != WorkspaceId::DEFAULT {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let found = self.store.find_membership(workspace, user).await?;
+        Ok(match found {
+            Some((membership, MfaPolicy::Required)) => (vec![membership], vec![workspace]),
+            Some((membership, MfaPolicy::Optional)) => (vec![membership], Vec::new()),
+            None => (Vec::new(), Vec::new()),
+        })
     }
 
     /// Makes the changes, which are those of `fields`.

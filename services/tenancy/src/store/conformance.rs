@@ -1,10 +1,13 @@
 //! What every store does. One visible test per case and store.
 
+mod erasures;
+mod exports;
 mod invitations;
 mod keys;
 mod lifecycle;
 mod members;
 mod only;
+mod roles;
 mod rotations;
 mod secrets;
 mod settings;
@@ -22,8 +25,8 @@ use uuid::Uuid;
 
 use super::TenancyStore;
 use crate::domain::{
-    Email, Invitation, KeyState, Member, MemberChange, MemberStep, Membership, Ring, Secret, SecretHash,
-    SecretKind, SecretName, StoredKey, Workspace, WorkspaceName,
+    Email, Invitation, KeyState, Member, MemberChange, MemberRole, MemberStep, Membership, Ring, Secret,
+    SecretHash, SecretKind, SecretName, StoredKey, Workspace, WorkspaceName,
 };
 use crate::page::Page;
 use crate::refusal::Refusal;
@@ -61,7 +64,15 @@ macro_rules! store_conformance {
             an_invitation_that_ended_opens_nothing,
             a_member_uses_up_no_invitation,
             invitations_end_with_what_their_writer_may_give,
+            a_role_is_made_changed_and_deleted,
+            the_rules_of_roles_are_asked_with_the_workspace_held,
+            a_role_that_somebody_has_stays,
+            a_member_has_a_custom_role_and_what_it_holds_counts,
+            an_invitation_dies_when_its_writer_holds_less_than_its_role,
+            of_concurrent_changes_of_one_version_one_is_made,
+            other_tenants_see_and_change_no_roles,
             settings_begin_untouched_and_change_by_field,
+            a_membership_comes_with_the_policy_of_its_workspace,
             a_new_region_is_the_home_of_the_workspace,
             refused_settings_leave_nothing,
             concurrent_changes_of_settings_all_count,
@@ -96,6 +107,8 @@ macro_rules! store_conformance {
             of_many_workers_one_has_an_erasure,
             what_is_buried_is_not_given_up,
             receipts_are_a_chain,
+            an_owner_is_buried_only_beside_another_one,
+            a_number_that_erased_somebody_else_erases_nobody,
             an_erased_workspace_is_gone_and_its_neighbour_is_not,
             an_erased_person_is_gone_and_the_workspace_is_not,
             an_export_shows_nothing_sealed,
@@ -111,11 +124,14 @@ macro_rules! store_conformance {
         }
     )+ };
 }
+pub(crate) use erasures::*;
+pub(crate) use exports::*;
 pub(crate) use invitations::*;
 pub(crate) use keys::*;
 pub(crate) use lifecycle::*;
 pub(crate) use members::*;
 pub(crate) use only::*;
+pub(crate) use roles::*;
 pub(crate) use rotations::*;
 pub(crate) use secrets::*;
 pub(crate) use settings::*;
@@ -166,7 +182,7 @@ fn workspace_of(owner: UserId, seconds: i64) -> (Workspace, Member) {
     let member = Member {
         workspace: workspace.id,
         user: owner,
-        role: Role::Owner,
+        role: Role::Owner.into(),
         joined_at: time(seconds),
     };
     (workspace, member)
@@ -195,12 +211,12 @@ pub(crate) fn envelope(filling: u8) -> Vec<u8> {
     bytes
 }
 
-fn invitation(by: &Member, address: &str, role: Role) -> Invitation {
+fn invitation(by: &Member, address: &str, role: impl Into<MemberRole>) -> Invitation {
     Invitation {
         workspace: by.workspace,
         id: Uuid::now_v7(),
         email: Email::parse(address).expect("an address"),
-        role,
+        role: role.into(),
         invited_by: by.user,
         created_at: time(10),
         expires_at: time(20),
@@ -294,14 +310,19 @@ impl Fixture {
     }
 
     /// A person who has an account, and now also that role in the workspace of `by`.
-    async fn colleague(&self, by: &Member, role: Role) -> Member {
+    async fn colleague(&self, by: &Member, role: impl Into<MemberRole>) -> Member {
         let (_, somebody) = self.tenant().await;
-        self.change(by, somebody.user, MemberStep::Join(role))
+        self.change(by, somebody.user, MemberStep::Join(role.into()))
             .await
             .expect("joined")
     }
 
-    async fn invite(&self, by: &Member, address: &str, role: Role) -> (Invitation, SecretHash) {
+    async fn invite(
+        &self,
+        by: &Member,
+        address: &str,
+        role: impl Into<MemberRole>,
+    ) -> (Invitation, SecretHash) {
         let (invitation, hash) = (invitation(by, address, role), hash());
         let fact = fact(by.workspace, "invitation.created");
         self.store

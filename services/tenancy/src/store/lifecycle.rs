@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use causeway_context::{UserId, WorkspaceId};
-use causeway_holder::{Applied, Part, Snapshot, Tombstone};
+use causeway_holder::{Applied, Buried, Part, Snapshot, Tombstone};
 use causeway_outbox::OutboxEvent;
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
@@ -59,8 +59,11 @@ pub(crate) trait LedgerStore: Send + Sync + 'static {
     /// Gives up an erasure that has become impossible. False, and no fact, if it has a tombstone or another worker.
     async fn abandon_erasure(&self, id: Uuid, token: Uuid, fact: OutboxEvent) -> Result<bool, StoreError>;
 
-    /// Commits to the erasure: from now on it will be carried out, here and wherever the data is restored. A repeat
-    /// answers the same number.
+    /// Commits to the erasure: from now on it will be carried out, here and wherever the data is restored. A person is a
+    /// mere reader from now on, so that the others are not kept from being owners, nor freed from it, by somebody who is
+    /// as good as gone. A repeat answers the same number.
+    ///
+    /// [`StoreError::Refused`], and no tombstone, for a person who is no member any more or has become the only owner.
     async fn bury(&self, erasure: &Erasure, at: DateTime<Utc>) -> Result<Tombstone, StoreError>;
 
     /// Ends an erasure with the next receipt of the ledger. A repeat answers the same receipt and keeps no fact.
@@ -74,8 +77,8 @@ pub(crate) trait LedgerStore: Send + Sync + 'static {
     /// All receipts, in their order.
     async fn receipts(&self) -> Result<Vec<Receipt>, StoreError>;
 
-    /// The tombstones of all erasures that are finished, in their order: what every schema must have applied.
-    async fn finished_tombstones(&self) -> Result<Vec<Tombstone>, StoreError>;
+    /// All tombstones, in the order of their numbers.
+    async fn tombstones(&self) -> Result<Vec<Buried>, StoreError>;
 }
 
 /// Exports and their bytes.
@@ -144,7 +147,8 @@ pub(crate) trait TenantRows: Send + Sync + 'static {
     /// what was done.
     async fn apply_tombstone(&self, tombstone: &Tombstone, at: DateTime<Utc>) -> Result<Applied, StoreError>;
 
-    /// Sends the rows of a workspace, as of the snapshot or of one moment.
+    /// Sends the rows of a workspace, as of the snapshot or of one moment; [`StoreError::Unavailable`] if the snapshot is
+    /// over.
     async fn send_rows(
         &self,
         workspace: WorkspaceId,
@@ -153,7 +157,7 @@ pub(crate) trait TenantRows: Send + Sync + 'static {
     ) -> Result<(), StoreError>;
 
     /// Takes a snapshot that the holders of data who share the database can read. None without a database.
-    async fn snapshot(&self) -> Option<Snapshot>;
+    async fn snapshot(&self) -> Result<Option<Snapshot>, StoreError>;
 
     /// The owners of the workspace.
     async fn owners(&self, workspace: WorkspaceId) -> Result<Vec<UserId>, StoreError>;

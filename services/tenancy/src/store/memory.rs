@@ -5,6 +5,7 @@ mod keys;
 mod ledger;
 mod membership;
 mod only;
+mod roles;
 mod rows;
 mod settings;
 
@@ -13,6 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use causeway_context::{UserId, WorkspaceId};
+use causeway_holder::Applied;
 use causeway_outbox::{MemoryOutbox, OutboxEvent};
 use causeway_revocation::MemoryRevocations;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -20,7 +22,8 @@ use uuid::Uuid;
 
 use super::{AccessLife, SecretStore, StoreError, WorkspaceStore};
 use crate::domain::{
-    Invitation, Member, Membership, Secret, SecretHash, SecretName, Settings, Workspace, WorkspaceName,
+    CustomRole, Invitation, Member, Membership, RoleId, Secret, SecretHash, SecretName, Settings, Workspace,
+    WorkspaceName,
 };
 use crate::page::{Page, TimePlace};
 
@@ -38,10 +41,12 @@ pub(crate) struct MemoryStore {
 struct State {
     ledger: ledger::Ledger,
     exports: exports::Exports,
-    applied: BTreeMap<i64, causeway_holder::Applied>,
+    /// What was erased, of whom, by the numbers of tombstones.
+    applied: BTreeMap<i64, ((WorkspaceId, Option<UserId>), Applied)>,
     workspaces: BTreeMap<WorkspaceId, Workspace>,
     members: BTreeMap<(WorkspaceId, UserId), Member>,
     invitations: BTreeMap<(WorkspaceId, Uuid), (Invitation, SecretHash)>,
+    roles: BTreeMap<(WorkspaceId, RoleId), CustomRole>,
     settings: BTreeMap<WorkspaceId, Settings>,
     keys: keys::Keys,
     secrets: BTreeMap<(WorkspaceId, SecretName), Secret>,
@@ -113,6 +118,13 @@ impl WorkspaceStore for MemoryStore {
         let mut state = self.state();
         if state.workspaces.contains_key(&workspace.id) {
             return Err(StoreError::Conflict);
+        }
+        if state
+            .applied
+            .values()
+            .any(|(whose, _)| *whose == (workspace.id, None))
+        {
+            return Err(StoreError::NoParent);
         }
         state.workspaces.insert(workspace.id, workspace.clone());
         state.members.insert((workspace.id, owner.user), owner.clone());

@@ -7,6 +7,7 @@ mod lifecycle;
 mod membership;
 mod only;
 mod rewrap;
+mod roles;
 mod rotations;
 mod rows;
 mod sealed;
@@ -15,7 +16,7 @@ mod settings;
 use async_trait::async_trait;
 use causeway_context::{UserId, WorkspaceId};
 use causeway_database::{Class, Database, DatabaseError, SystemTx, WorkspaceTx};
-use causeway_outbox::{OutboxEvent, insert_outbox_row};
+use causeway_outbox::{OutboxEvent, commit_with_outbox_row};
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
@@ -112,8 +113,11 @@ fn failed(error: DieselError) -> StoreError {
     DatabaseError::from(error).into()
 }
 
+/// The last thing in a transaction: it commits it.
 async fn keep(tx: &mut WorkspaceTx, fact: &OutboxEvent) -> Result<(), StoreError> {
-    insert_outbox_row(tx, SCHEMA.name, fact).await.map_err(failed)
+    commit_with_outbox_row(tx, SCHEMA.name, fact)
+        .await
+        .map_err(failed)
 }
 
 /// The workspace, held until the end of the transaction: changes of who belongs to it, and of what it decided, come one

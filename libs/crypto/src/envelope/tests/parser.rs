@@ -1,4 +1,4 @@
-//! Bytes that somebody else chose: every one of them ends in a value or a typed error. The format says no lengths, so
+//! Bytes that somebody else chose (KEY-01): every one of them ends in a value or a typed error. The format says no lengths, so
 //! nothing is allocated that was not sent.
 
 use super::*;

@@ -1,4 +1,4 @@
-//! A value belongs to one place: moved to another row, column, table, tenant, version or purpose it does not open.
+//! A value belongs to one place (KEY-03): moved to another row, column, table, tenant, version or purpose it does not open.
 
 use super::*;
 

@@ -1,5 +1,5 @@
 //! AES-GCM does not commit to its key: who knows two keys can make one ciphertext that opens under both. The
-//! commitment is what stops such an envelope.
+//! commitment is what stops such an envelope (KEY-02).
 
 use aws_lc_rs::cipher::{AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::iv::FixedLength;

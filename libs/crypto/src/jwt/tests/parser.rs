@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::super::claims::{AccessClaims, own_spelling};
 use super::super::compact::read_claims;
-use super::super::{AccessTokenKeys, ForeignToken, PublicKey, fits_jwt};
+use super::super::key::SigningKey;
+use super::super::{AccessTokenKeys, ForeignToken, PublicKey, SigningAlgorithm, TokenError, fits_jwt};
 use super::ring::{ED25519, ring};
 use super::{HEADER, NOW, access_claims, access_key, at, claims_json, forge};
 
@@ -32,7 +33,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-const MEMBERS: [&str; 15] = [
+const MEMBERS: [&str; 16] = [
     "iss",
     "aud",
     "sub",
@@ -43,6 +44,7 @@ const MEMBERS: [&str; 15] = [
     "sid",
     "workspace_id",
     "roles",
+    "perm",
     "scope",
     "mfa",
     "act",
@@ -116,12 +118,12 @@ proptest! {
     #[test]
     fn whatever_we_sign_is_read_back(
         texts in proptest::array::uniform6("\\PC{0,6}|[\"\\\\\n]"), roles in proptest::collection::vec("\\PC{0,6}|[\"\\\\]", 0..4),
-        times in any::<[i64; 3]>(), mfa: bool,
+        times in any::<[i64; 3]>(), mfa: bool, perm in proptest::option::of("[A-Za-z0-9_-]{0,12}"),
     ) {
         let [sub, jti, sid, workspace_id, scope, iss] = texts;
         let [exp, nbf, iat] = times;
         let claims = AccessClaims {
-            iss: Some(iss), aud: None, sub, exp, nbf, iat, jti, sid, workspace_id, roles, scope, mfa,
+            iss: Some(iss), aud: None, sub, exp, nbf, iat, jti, sid, workspace_id, roles, perm, scope, mfa,
             mfa_required: !mfa, mfa_enrolled: mfa, act: None, client_id: None,
         };
         let text = spelt(&claims);
@@ -135,9 +137,9 @@ proptest! {
     fn any_bytes_are_no_set_of_keys(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,100}") {
         prop_assert!(PublicKey::read_jwks(&bytes).is_err());
         prop_assert!(PublicKey::read_pem(&text).is_err());
-        prop_assert!(AccessTokenKeys::from_pkcs8_pem(&text.into(), None, None).is_err());
+        prop_assert!(AccessTokenKeys::from_private_key(&text.into(), None, None).is_err());
         let framed = super::ring::pem("PRIVATE KEY", &bytes);
-        prop_assert!(AccessTokenKeys::from_pkcs8_pem(&framed.into(), None, None).is_err());
+        prop_assert!(AccessTokenKeys::from_private_key(&framed.into(), None, None).is_err());
         prop_assert!(PublicKey::read_pem(&super::ring::pem("PUBLIC KEY", &bytes)).is_err());
     }
 }
@@ -161,6 +163,7 @@ fn our_own_spelling_takes_the_short_way() {
                     iss: iss.clone(),
                     aud,
                     roles: roles.clone(),
+                    perm: iss.as_ref().map(|_| "gAI".to_owned()),
                     ..access_claims()
                 };
                 assert_eq!(own_spelling(&spelt(&claims)), Some(claims));
@@ -182,6 +185,7 @@ fn every_single_change_of_our_own_spelling_is_read_as_the_long_way_reads_it() {
     let claims = AccessClaims {
         iss: Some("us".to_owned()),
         roles: vec!["owner".to_owned(), "r".to_owned()],
+        perm: Some("gAI".to_owned()),
         ..access_claims()
     };
     let good = spelt(&claims);
@@ -200,6 +204,58 @@ fn every_single_change_of_our_own_spelling_is_read_as_the_long_way_reads_it() {
                     assert_eq!(Some(read), long_way(&text), "{text}");
                 }
             }
+        }
+    }
+}
+
+/// The header that all our tokens have is compared and not parsed: that must never be seen.
+#[test]
+fn a_header_that_is_recognised_is_judged_as_one_that_is_parsed() {
+    let pem = super::ring::fresh(SigningAlgorithm::EdDsa);
+    let keys = || super::ring::ring(&pem);
+    let (short, long) = (keys(), keys().without_a_usual_header());
+    let token = short.sign(&access_claims()).expect("signed");
+    assert_eq!(short.verify(&token, at(NOW)), long.verify(&token, at(NOW)));
+    assert!(long.verify(&token, at(NOW)).is_ok());
+    let key = SigningKey::from_pkcs8_pem(&pem).expect("a key");
+    let (header, rest) = token.split_once('.').expect("dots");
+    let (claims, _) = rest.split_once('.').expect("dots");
+    let json = String::from_utf8(URL_SAFE_NO_PAD.decode(header).expect("base64url")).expect("JSON");
+    for at_byte in 0..=json.len() {
+        for put in [
+            "",
+            " ",
+            "\"",
+            "{",
+            "}",
+            ",",
+            "a",
+            "\\u0061",
+            "\"crit\":[],",
+            "\"kid\":\"k\",",
+        ] {
+            for taken in 0..2 {
+                let (Some(before), Some(after)) = (json.get(..at_byte), json.get(at_byte + taken..)) else {
+                    continue;
+                };
+                let signed = format!(
+                    "{}.{claims}",
+                    URL_SAFE_NO_PAD.encode(format!("{before}{put}{after}"))
+                );
+                let signature = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()).expect("signs"));
+                let changed = format!("{signed}.{signature}");
+                let verdicts =
+                    [&short, &long].map(|keys| keys.verify(&changed, at(NOW)).map_err(TokenError::reason));
+                assert_eq!(verdicts[0], verdicts[1], "{before}{put}{after}");
+            }
+        }
+    }
+    // The same over every byte of the token as it stands, where no signature is right any more.
+    for at_byte in 0..token.len() {
+        for put in ["A", "_", ".", "=", ""] {
+            let changed = format!("{}{put}{}", &token[..at_byte], &token[at_byte + 1..]);
+            let verdicts = [&short, &long].map(|keys| keys.verify(&changed, at(NOW)).is_ok());
+            assert_eq!(verdicts, [changed == token; 2], "{at_byte} {put}");
         }
     }
 }

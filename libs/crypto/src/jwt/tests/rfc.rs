@@ -53,7 +53,7 @@ fn the_hmac_example_is_signed_and_verified() {
     let signed = format!("{HMAC_HEADER}.{CLAIMS}");
     let signature = key.sign(signed.as_bytes()).expect("signs");
     assert_eq!(URL_SAFE_NO_PAD.encode(signature), HMAC_SIGNATURE);
-    let verifying = || key.verifying().expect("verifies");
+    let verifying = || key.verifying(None).expect("verifies");
     assert_eq!(
         opened(verifying(), &format!("{signed}.{HMAC_SIGNATURE}")),
         Ok(bytes(CLAIMS))

@@ -39,7 +39,7 @@ pub(super) fn pem(label: &str, der: &[u8]) -> String {
 }
 
 pub(super) fn ring(pem: &SecretString) -> AccessTokenKeys {
-    AccessTokenKeys::from_pkcs8_pem(pem, Some("us".to_owned()), Some("api".to_owned())).expect("a key")
+    AccessTokenKeys::from_private_key(pem, Some("us".to_owned()), Some("api".to_owned())).expect("a key")
 }
 
 fn publics(ring: &AccessTokenKeys) -> Vec<PublicKey> {
@@ -64,7 +64,6 @@ fn a_verifier_that_knows_only_the_published_set_accepts_what_the_ring_signs() {
     for algorithm in PAIRS {
         let ring = ring(&fresh(algorithm));
         assert_eq!(ring.signing_algorithm(), Some(algorithm));
-        assert!(!ring.shares_a_secret());
         let token = ring.sign(&access_claims()).expect("signed");
         let verifier = verifier(publics(&ring));
         assert_eq!(
@@ -121,21 +120,17 @@ fn the_published_set_holds_public_members_only_and_none_of_a_secret() {
         serde_json::to_value(of_secret.jwks()).expect("JSON"),
         json!({"keys": []})
     );
-    assert!(of_secret.shares_a_secret());
 
-    let ring = ring(&ED25519.into()).accepting_secret(&SECRET.into());
+    let ring = ring(&ED25519.into());
     let set = serde_json::to_value(ring.jwks()).expect("JSON");
     let expected = json!({"keys": [{
         "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
         "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k", "use": "sig", "alg": "EdDSA",
     }]});
     assert_eq!(set, expected);
-    assert!(
-        ring.shares_a_secret(),
-        "a secret that still verifies counts (JWT-14)"
-    );
 }
 
+/// JWT-12.
 #[test]
 fn keys_roll_without_a_token_being_refused() {
     for (old, new) in [(PAIRS[0], PAIRS[1]), (PAIRS[1], PAIRS[0]), (PAIRS[0], PAIRS[0])] {
@@ -163,18 +158,6 @@ fn keys_roll_without_a_token_being_refused() {
         // A key that nobody announced is not accepted by whoever still has the old set.
         assert_eq!(verdict(&verifier(publics(&alone_old)), &after), Err("key"));
     }
-}
-
-#[test]
-fn tokens_of_a_secret_outlive_the_move_to_a_pair_and_no_longer() {
-    let secret = AccessTokenKeys::new(&SECRET.into(), Some("us".to_owned()), Some("api".to_owned()));
-    let old = secret.sign(&access_claims()).expect("signed");
-    let pair = fresh(SigningAlgorithm::EdDsa);
-    let moving = ring(&pair).accepting_secret(&SECRET.into());
-    let new = moving.sign(&access_claims()).expect("signed");
-    assert!(verdict(&moving, &old).is_ok() && verdict(&moving, &new).is_ok());
-    assert_eq!(verdict(&ring(&pair), &old), Err("key"));
-    assert_eq!(verdict(&secret, &new), Err("key"));
 }
 
 #[test]
@@ -228,7 +211,7 @@ fn a_text_that_is_no_private_key_is_refused_and_not_shown() {
         (pem("PRIVATE KEY", &[]), Unsupported),
         (rsa, Unsupported),
     ] {
-        let error = AccessTokenKeys::from_pkcs8_pem(&text.clone().into(), None, None).expect_err("refused");
+        let error = AccessTokenKeys::from_private_key(&text.clone().into(), None, None).expect_err("refused");
         assert_eq!(error, expected, "{text}");
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains("MC4") && !shown.contains("BEGIN P"), "{shown}");

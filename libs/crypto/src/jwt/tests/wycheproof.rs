@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::super::compact::{Accepted, payload};
 use super::super::key::VerifyingKey;
-use super::super::{ForeignToken, PublicKey, RsaKey, fits_kid};
+use super::super::{ForeignKey, ForeignToken, PublicKey, RsaKey, fits_kid};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -53,7 +53,7 @@ fn load(name: &str) -> Option<Vectors> {
 /// The keys of a group, as whoever verifies reads them.
 enum Keys {
     Ring(Vec<Accepted>),
-    Rsa(String, RsaKey),
+    Rsa(String, ForeignKey),
     /// No key of ours: it is refused before there is a token.
     Refused,
     /// A key for something that we do not verify.
@@ -124,7 +124,7 @@ fn rsa(jwk: &Value) -> Keys {
     }
     let name = jwk["kid"].as_str().unwrap_or_default().to_owned();
     RsaKey::from_components(&bytes(jwk, "n"), &bytes(jwk, "e"))
-        .map_or(Keys::Refused, |key| Keys::Rsa(name, key))
+        .map_or(Keys::Refused, |key| Keys::Rsa(name, key.into()))
 }
 
 fn verifies(keys: &Keys, jws: &str) -> bool {

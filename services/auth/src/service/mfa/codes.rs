@@ -69,7 +69,7 @@ impl AuthService {
 
     async fn use_totp(&self, ctx: &CallContext, factor: &Factor, code: &Code) -> Result<bool, AuthError> {
         let seed = self.seed_of(ctx, factor).await?;
-        match seed.and_then(|seed| seed.step_of(code, ctx.now)) {
+        match seed.and_then(|seed| seed.step_of(code, ctx.now, self.mfa.window)) {
             Some(step) => Ok(self.store.use_step(factor, step).await?),
             None => Ok(false),
         }
@@ -97,18 +97,25 @@ impl AuthService {
         ctx: &CallContext,
         factor: &Factor,
     ) -> Result<Option<Seed>, AuthError> {
-        let Some(sealed) = self.store.find_seed(factor).await? else {
-            tracing::warn!(user = %factor.user, "the seed of a second factor is gone with its workspace");
-            return Ok(None);
-        };
-        let opened = self
-            .tenancy
-            .open(&ctx.request_id, factor.workspace, factor.user, &sealed);
-        let seed = opened.await?;
-        if seed.is_none() {
-            tracing::warn!(user = %factor.user, "the seed of a second factor does not open");
+        let mut read = None;
+        loop {
+            let Some(sealed) = self.store.find_seed(factor).await? else {
+                tracing::warn!(user = %factor.user, "the seed of a second factor is gone with its workspace");
+                return Ok(None);
+            };
+            // A rotation that ends between the reading and the opening has sealed the seed anew.
+            if read.as_ref() == Some(&sealed) {
+                tracing::warn!(user = %factor.user, "the seed of a second factor does not open");
+                return Ok(None);
+            }
+            let opened = self
+                .tenancy
+                .open(&ctx.request_id, factor.workspace, factor.user, &sealed);
+            if let Some(seed) = opened.await? {
+                return Ok(Some(seed));
+            }
+            read = Some(sealed);
         }
-        Ok(seed)
     }
 
     /// Counts a try, before anything is compared.

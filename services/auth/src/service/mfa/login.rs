@@ -6,7 +6,7 @@ use chrono::DateTime;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use crate::domain::{Account, AccountState, PassedBy, Proof};
+use crate::domain::{Account, PassedBy, Proof};
 use crate::error::AuthError;
 use crate::service::session::{Assurance, Opening};
 use crate::service::{AuthService, Tokens};
@@ -14,6 +14,8 @@ use crate::tenancy::Membership;
 
 /// The namespace of used tokens: a token opens one session.
 const USED: &str = "mfa+jwt";
+/// How a local account is proven; other methods are names of providers.
+const PASSWORD: &str = "password";
 
 /// A token between the steps, read.
 struct FirstStep {
@@ -31,26 +33,40 @@ impl AuthService {
         account: &Account,
         membership: &Membership,
     ) -> Result<Option<SecretString>, AuthError> {
-        let factor = self.store.find_factor(account.user).await?;
+        let proof = self.fingerprint(account);
+        self.second_step_of(ctx, account.user, membership, PASSWORD, proof)
+            .await
+    }
+
+    /// The same for a person who was proven by `method`.
+    pub(in crate::service) async fn second_step_of(
+        &self,
+        ctx: &CallContext,
+        user: UserId,
+        membership: &Membership,
+        method: &str,
+        proof: String,
+    ) -> Result<Option<SecretString>, AuthError> {
+        let factor = self.store.find_factor(user).await?;
         if factor.is_none_or(|factor| factor.confirmed_at.is_none()) {
             return Ok(None);
         }
         let now = ctx.now.timestamp();
         let token = self.mfa.key.sign(&MfaClaims {
             aud: String::new(),
-            sub: account.user.to_string(),
+            sub: user.to_string(),
             exp: now + MfaTokenKey::LIFETIME.num_seconds(),
             nbf: now,
             iat: now,
             jti: Uuid::now_v7().to_string(),
             workspace_id: membership.workspace.to_string(),
-            method: "password".to_owned(),
-            proof: self.fingerprint(account),
+            method: method.to_owned(),
+            proof,
         })?;
         Ok(Some(token.into()))
     }
 
-    /// Finishes a login.
+    /// Finishes a login; answers also what the device shows at the next one.
     ///
     /// # Errors
     /// [`AuthError::InvalidMfaToken`], [`AuthError::Invalid`], [`AuthError::InvalidCode`], [`AuthError::FactorLocked`],
@@ -60,9 +76,16 @@ impl AuthService {
         ctx: &CallContext,
         token: &str,
         code: &str,
-    ) -> Result<Tokens, AuthError> {
+    ) -> Result<(Tokens, Option<SecretString>), AuthError> {
         let step = self.first_step(ctx, token)?;
-        let account = self.still_proven(&step).await?;
+        // A provider proved the person a moment ago, and has no say in what happens to its word here.
+        let account = match step.claims.method == PASSWORD {
+            true => Some(self.still_proven(&step).await?),
+            false => None,
+        };
+        let device = account
+            .as_ref()
+            .and_then(|account| self.new_device(ctx, &account.email));
         let factor = self.store.find_factor(step.user).await?;
         let factor = factor
             .filter(|factor| factor.confirmed_at.is_some())
@@ -84,7 +107,7 @@ impl AuthService {
             },
             refresh: Some(&refresh),
             proof: Some(Proof::new(USED, &step.claims.jti, end)),
-            password: Some(account.password),
+            password: account.map(|account| account.password),
         };
         let opened = self.open(ctx, opening, |fact| {
             fact.detail("method", step.claims.method.as_str())
@@ -94,13 +117,14 @@ impl AuthService {
             AuthError::SubjectRefused | AuthError::InvalidCredentials => AuthError::InvalidMfaToken,
             other => other,
         })?;
-        Ok(Tokens {
+        let tokens = Tokens {
             access,
             access_life: self.access_life,
             refresh,
             workspace: membership.workspace,
             session,
-        })
+        };
+        Ok((tokens, device))
     }
 
     fn first_step(&self, ctx: &CallContext, token: &str) -> Result<FirstStep, AuthError> {
@@ -115,11 +139,11 @@ impl AuthService {
         }
     }
 
-    /// The account, if the password with which the login began is still its own.
+    /// The account, if the password with which the login began is still its own, and nobody keeps its person out.
     async fn still_proven(&self, step: &FirstStep) -> Result<Account, AuthError> {
         let account = self.store.find_account(step.user).await?;
+        let account = self.in_force(account).await?;
         account
-            .filter(|account| account.state == AccountState::Active)
             .filter(|account| self.fingerprint(account) == step.claims.proof)
             .ok_or(AuthError::InvalidMfaToken)
     }

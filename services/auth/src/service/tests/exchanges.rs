@@ -6,6 +6,7 @@ use causeway_oidc::Organization;
 
 use super::*;
 use crate::service::{ExchangeRequest, Exchanged};
+use crate::store::HistoryStore as _;
 
 const ISSUER: &str = "https://clerk.example.com";
 
@@ -177,24 +178,53 @@ async fn a_refresh_token_goes_on_as_after_a_login() {
     assert_eq!((next.session, next.workspace), (first.session, first.workspace));
 }
 
-/// EXC-06: what outlives the provider's token is given for it once.
+/// EXC-06.
 #[tokio::test]
-async fn a_token_with_an_id_gives_a_refresh_token_once() {
+async fn a_token_with_an_id_is_exchanged_once_whatever_for() {
     let world = world();
-    world.knows("one", session_of("user_1", Some("j")));
-    assert!(
-        world.exchange("one", "", false).await.is_ok(),
-        "an access token may be had before"
+    for (name, refresh) in [("access", false), ("lasting", true)] {
+        world.knows(name, session_of("user_1", Some(name)));
+        assert!(world.exchange(name, "", refresh).await.is_ok());
+        for again in [false, true] {
+            assert_eq!(reason(world.exchange(name, "", again).await), "INVALID_TOKEN");
+        }
+    }
+    world.knows("one", session_of("user_1", Some("lasting")));
+    assert_eq!(
+        reason(world.exchange("one", "", true).await),
+        "INVALID_TOKEN",
+        "the id counts"
     );
-    assert!(world.exchange("one", "", true).await.is_ok());
-    assert_eq!(reason(world.exchange("one", "", true).await), "INVALID_TOKEN");
-    assert!(world.exchange("one", "", false).await.is_ok(), "and after");
     let elsewhere = ClerkSession {
         issuer: "https://clerk.example.org".to_owned(),
-        ..session_of("user_1", Some("j"))
+        ..session_of("user_1", Some("lasting"))
     };
     world.knows("elsewhere", elsewhere);
     assert!(world.exchange("elsewhere", "", true).await.is_ok());
+}
+
+/// EXC-06.
+#[tokio::test]
+async fn a_session_at_the_provider_has_so_many_families_here_and_no_more() {
+    let world = world();
+    world.knows("one", session_of("user_1", None));
+    let first = world.exchange("one", "", true).await.expect("exchanged");
+    let user: UserId = subject(&first).parse().expect("an id");
+    let oldest = first.refresh.expect("asked for");
+    for _ in 0..60 {
+        world.exchange("one", "", true).await.expect("exchanged");
+    }
+    let refused = world.service.refresh(&anonymous("Refresh", 1), &oldest).await;
+    assert_eq!(reason(refused), "INVALID_REFRESH_TOKEN");
+    let slice = crate::store::history::Slice {
+        size: 100,
+        before: None,
+    };
+    let open = world
+        .store
+        .list_sessions(user, Default::default(), at(1), slice)
+        .await;
+    assert_eq!(open.expect("listed").len(), 50);
 }
 
 /// EXC-04.
@@ -220,6 +250,9 @@ async fn who_acts_in_the_name_of_another_is_named_and_gets_no_refresh_token() {
         .verify(exchanged.access.expose_secret(), at(0))
         .expect("genuine");
     assert_eq!(claims.act, Some(actor));
+    let ends = session_of("user_1", None).expires_at.timestamp();
+    assert_eq!(claims.exp, ends, "no longer than the provider's token says");
+    assert_eq!(exchanged.access_life.num_seconds(), ends - at(0).timestamp());
     let fact = world.facts().await.pop().expect("a fact");
     assert_eq!(
         (&fact.details["actor"], &fact.details["organization"]),

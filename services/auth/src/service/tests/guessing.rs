@@ -12,6 +12,7 @@ async fn guess(world: &World, ctx: &CallContext, email: &str, password: &str) ->
         email: email.to_owned(),
         password: password.to_owned(),
         workspace_id: String::new(),
+        device_token: String::new(),
     };
     world.service.login(ctx, request).await.map(drop)
 }
@@ -136,4 +137,66 @@ async fn a_failed_login_is_seen_by_its_victim_alone() {
         .collect();
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0].outcome.as_str(), "denied");
+}
+
+/// A guess takes as long as its hash: many are under way before the first is counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_at_the_same_time_get_no_more_answers_than_one_after_the_other() {
+    let world = world();
+    world.registered("ada@example.com").await;
+    let ctx = from(ATTACKER, 0);
+    let guesses = (0..18).map(|_| guess(&world, &ctx, "ada@example.com", "a wrong password"));
+    let answers = futures::future::join_all(guesses).await;
+    let count = |reason: &str| {
+        let reasons = answers.iter().map(|answer| match answer {
+            Err(AuthError::InvalidCredentials) => "wrong",
+            Err(AuthError::TooManyGuesses(_)) => "too many",
+            other => panic!("{other:?}"),
+        });
+        reasons.filter(|one| *one == reason).count()
+    };
+    assert_eq!((count("wrong"), count("too many")), (6, 12));
+}
+
+#[tokio::test]
+async fn who_asks_which_addresses_have_an_account_by_registering_asks_a_few_times() {
+    let world = world();
+    world.registered("ada@example.com").await;
+    let ctx = |seconds| {
+        let remote = Some(Remote::new(ATTACKER.into(), "curl/8"));
+        anonymous("Register", seconds).from_remote(remote)
+    };
+    let mut taken = 0;
+    let refused = loop {
+        let request = registration("ada@example.com", PASSWORD);
+        match world.service.register(&ctx(0), request).await {
+            Err(AuthError::EmailTaken) => taken += 1,
+            other => break reason(other),
+        }
+    };
+    assert_eq!((taken, refused.as_str()), (51, "TOO_MANY_GUESSES"));
+    for number in 0..60 {
+        let request = registration(&format!("person{number}@example.com"), PASSWORD);
+        let made = world.service.register(&ctx(10_000), request).await;
+        made.expect("who registers is not who asks");
+    }
+}
+
+/// The password of a registration that did not end is the account's to be.
+#[tokio::test]
+async fn the_password_of_an_unfinished_registration_is_not_guessed_at_by_registering() {
+    let world = world();
+    world.tenancy_is_away(true);
+    let request = |password: &str| registration("ada@example.com", password);
+    let ctx = anonymous("Register", 0).from_remote(Some(Remote::new(ATTACKER.into(), "curl/8")));
+    let begun = world.service.register(&ctx, request(PASSWORD)).await;
+    assert_eq!(reason(begun), "TENANCY_UNAVAILABLE");
+    let mut guessed = 0;
+    let refused = loop {
+        match world.service.register(&ctx, request("a wrong password")).await {
+            Err(AuthError::EmailTaken) => guessed += 1,
+            other => break reason(other),
+        }
+    };
+    assert_eq!((guessed, refused.as_str()), (6, "TOO_MANY_GUESSES"));
 }

@@ -2,6 +2,7 @@ use secrecy::ExposeSecret as _;
 
 use super::*;
 
+/// B-AUTH-1, B-AUTH-10: a token of 15 minutes.
 #[tokio::test]
 async fn a_login_opens_a_session_in_the_oldest_workspace() {
     let world = world();

@@ -3,16 +3,16 @@ use causeway_oidc::ClerkSession;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::*;
-use crate::service::{ClientCredentials, Granted, Introspected, RevokeRequest, TokenRequest, WithSecret};
+use crate::service::{ClientCredentials, Granted, TokenRequest, WithSecret};
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const OF_TYPE: &str = "urn:ietf:params:oauth:token-type:";
 
-fn oauth(rpc: &str, caller: &Caller, seconds: i64) -> CallContext {
+pub(super) fn oauth(rpc: &str, caller: &Caller, seconds: i64) -> CallContext {
     call_of("OauthService", rpc, caller.clone(), seconds)
 }
 
-fn shown(client: &WithSecret) -> ClientCredentials {
+pub(super) fn shown(client: &WithSecret) -> ClientCredentials {
     ClientCredentials {
         id: client.client.id.to_string(),
         secret: client.secret.clone(),
@@ -32,12 +32,12 @@ fn claims(granted: &Granted, seconds: i64) -> AccessClaims {
 }
 
 impl World {
-    async fn grant(&self, request: TokenRequest, seconds: i64) -> Result<Granted, AuthError> {
+    pub(super) async fn grant(&self, request: TokenRequest, seconds: i64) -> Result<Granted, AuthError> {
         let ctx = oauth("Token", &Caller::anonymous(), seconds);
         self.service.grant(&ctx, request).await
     }
 
-    async fn grant_client(&self, client: &WithSecret, scope: &str) -> Result<Granted, AuthError> {
+    pub(super) async fn grant_client(&self, client: &WithSecret, scope: &str) -> Result<Granted, AuthError> {
         let request = TokenRequest {
             client: shown(client),
             scope: scope.to_owned(),
@@ -46,32 +46,12 @@ impl World {
         self.grant(request, 0).await
     }
 
-    async fn looked_into(
+    pub(super) async fn worth(
         &self,
-        client: &WithSecret,
-        token: &SecretString,
+        credential: &str,
+        workspace: WorkspaceId,
         seconds: i64,
-    ) -> Option<Introspected> {
-        let ctx = oauth("Introspect", &Caller::anonymous(), seconds);
-        let answer = self.service.introspect(&ctx, &shown(client), token).await;
-        answer.expect("answered")
-    }
-
-    async fn revoke(
-        &self,
-        caller: &Caller,
-        client: Option<&WithSecret>,
-        token: &SecretString,
-    ) -> Result<(), AuthError> {
-        let request = RevokeRequest {
-            token: token.clone(),
-            client: client.map(shown).unwrap_or_default(),
-        };
-        let ctx = oauth("Revoke", caller, 1);
-        self.service.revoke(&ctx, request).await
-    }
-
-    async fn worth(&self, credential: &str, workspace: WorkspaceId, seconds: i64) -> (Vec<String>, usize) {
+    ) -> (Vec<String>, usize) {
         let ctx = call_of(
             "ClientService",
             "DescribeCredential",
@@ -85,12 +65,13 @@ impl World {
             .expect("answered");
         let permissions = standing
             .caller
-            .map(|caller| caller.permissions)
+            .map(|caller| caller.permissions.names())
             .unwrap_or_default();
         (permissions, standing.revoked.len())
     }
 }
 
+/// CC-01.
 #[tokio::test]
 async fn a_client_s_token_says_what_it_is_and_may() {
     let world = world();
@@ -138,6 +119,7 @@ async fn a_client_may_do_no_more_than_who_granted_it_may_now() {
     assert!(world.worth(&id, WorkspaceId::generate(), 0).await.0.is_empty());
 }
 
+/// CC-01, ASVS 10.4.4.
 #[tokio::test]
 async fn the_ways_that_a_client_may_not_go_are_closed() {
     let world = world();
@@ -327,197 +309,44 @@ async fn an_exchanged_token_is_worth_no_more_than_the_one_it_was_given_for() {
 }
 
 #[tokio::test]
-async fn a_client_looks_into_the_tokens_of_its_own_workspace() {
+async fn a_client_exchanges_what_is_good_in_its_own_workspace_only() {
     let world = world();
     let owner = world.person("ada@example.com", Role::Owner).await;
     let stranger = world.person("eve@example.com", Role::Owner).await;
-    let client = world.client(&owner, &["secrets.read"]).await;
-    let foreign = world.client(&stranger, &[]).await;
-    let session = world
-        .login("ada@example.com", PASSWORD, "")
-        .await
-        .expect("logged in");
-    let machine = world.grant_client(&client, "").await.expect("granted");
-    let key = world.key(&owner, &["secrets.write"]).await;
-    for (token, kind, scope) in [
-        (&machine.access, "access_token", Some("secrets.read")),
-        (&session.access, "access_token", None),
-        (&session.refresh, "refresh_token", Some("")),
-        (&key.secret, "api_key", Some("secrets.write")),
-    ] {
-        let found = world.looked_into(&client, token, 1).await.expect("active");
-        assert_eq!(
-            (found.kind.as_str(), found.workspace),
-            (kind, owner.workspace.unwrap())
-        );
-        match scope {
-            Some(scope) => assert_eq!(found.scope, scope),
-            None => assert!(found.scope.contains("workspaces.write")),
-        }
-        assert_eq!(world.looked_into(&foreign, token, 1).await, None);
-    }
-    let never = causeway_crypto::token::mint("cw_pat_").secret;
-    for token in [never, "x".into(), "a.b.c".into(), client.secret.clone()] {
-        assert_eq!(world.looked_into(&client, &token, 1).await, None);
-    }
-    let found = world.looked_into(&client, &machine.access, 15 * 60 + 5).await;
-    assert_eq!(found, None, "it ended");
-}
-
-#[tokio::test]
-async fn who_may_not_ask_is_told_nothing() {
-    let world = world();
-    let owner = world.person("ada@example.com", Role::Owner).await;
-    let client = world.client(&owner, &[]).await;
-    let ask = async |caller: &Caller, client: &ClientCredentials| {
-        let ctx = oauth("Introspect", caller, 1);
-        world.service.introspect(&ctx, client, &"x".into()).await
+    let token = crate::service::CreateTokenRequest {
+        name: "ci".to_owned(),
+        scopes: Vec::new(),
+        expires_at: Ok(None),
     };
-    let nobody = Caller::anonymous();
-    assert_eq!(
-        reason(ask(&nobody, &ClientCredentials::default()).await),
-        "INVALID_CLIENT"
-    );
-    let viewer = Caller {
-        permissions: vec!["secrets.read".to_owned()],
-        ..owner.clone()
+    let ctx = call("CreateToken", owner.clone(), 0);
+    let token = world.service.create_token(&ctx, token).await.expect("made");
+    let exchanger = async |caller: &Caller| world.try_client(caller, &[], &[EXCHANGE]).await.expect("made");
+    let (own, foreign) = (exchanger(&owner).await, exchanger(&stranger).await);
+    let by = |client: &WithSecret, workspace: String| TokenRequest {
+        client: shown(client),
+        workspace_id: workspace,
+        ..exchange(token.secret.expose_secret(), "access_token", "secrets.read")
     };
+    let granted = world.grant(by(&own, String::new()), 0).await.expect("exchanged");
     assert_eq!(
-        reason(ask(&viewer, &ClientCredentials::default()).await),
-        "PERMISSION_DENIED"
+        claims(&granted, 0).sub,
+        owner.id,
+        "a personal access token is a subject (RFC 8693)"
     );
-    assert_eq!(reason(ask(&owner, &shown(&client)).await), "INVALID_REQUEST");
     assert_eq!(
-        ask(&owner, &ClientCredentials::default())
-            .await
-            .expect("answered"),
-        None
-    );
-}
-
-#[tokio::test]
-async fn a_revoked_token_is_not_active_any_more() {
-    let world = world();
-    let owner = world.person("ada@example.com", Role::Owner).await;
-    let client = world.client(&owner, &["secrets.read"]).await;
-    let nobody = Caller::anonymous();
-    for by_refresh in [true, false] {
-        let session = world
-            .login("ada@example.com", PASSWORD, "")
-            .await
-            .expect("logged in");
-        let token = if by_refresh {
-            &session.refresh
-        } else {
-            &session.access
-        };
-        world.revoke(&nobody, None, token).await.expect("revoked");
-        for dead in [&session.refresh, &session.access] {
-            assert_eq!(
-                world.looked_into(&client, dead, 2).await,
-                None,
-                "the family ends (REV-01)"
-            );
-        }
-    }
-    let key = world.key(&owner, &["secrets.read"]).await;
-    world.revoke(&nobody, None, &key.secret).await.expect("revoked");
-    assert_eq!(world.looked_into(&client, &key.secret, 2).await, None);
-    let actions = world.actions().await;
-    assert!(actions.ends_with(&["api_key.created".to_owned(), "api_key.revoked".to_owned()]));
-    for unknown in ["x", "a.b.c", "cw_rt_x"] {
-        world
-            .revoke(&nobody, None, &unknown.into())
-            .await
-            .expect("no error (RFC 7009 §2.2)");
-    }
-    assert_eq!(
-        reason(world.revoke(&nobody, None, &"".into()).await),
+        reason(world.grant(by(&foreign, String::new()), 0).await),
         "INVALID_REQUEST"
     );
-}
-
-#[tokio::test]
-async fn a_client_s_token_is_revoked_by_that_client_alone() {
-    let world = world();
-    let owner = world.person("ada@example.com", Role::Owner).await;
-    let stranger = world.person("eve@example.com", Role::Owner).await;
-    let client = world.client(&owner, &["secrets.read"]).await;
-    let other = world.client(&owner, &["secrets.read"]).await;
-    let foreign = world.client(&stranger, &[]).await;
-    let granted = world.grant_client(&client, "").await.expect("granted");
-    let kept = world.grant_client(&client, "").await.expect("granted");
-    let nobody = Caller::anonymous();
-    assert_eq!(
-        reason(world.revoke(&nobody, None, &granted.access).await),
-        "INVALID_CLIENT"
-    );
-    for wrong in [&other, &foreign] {
-        assert_eq!(
-            reason(world.revoke(&nobody, Some(wrong), &granted.access).await),
-            "UNAUTHORIZED_CLIENT"
-        );
-    }
-    let wrong = WithSecret {
-        client: client.client.clone(),
-        secret: other.secret.clone(),
-    };
-    let unproven = world.revoke(&nobody, Some(&wrong), &granted.access).await;
-    assert_eq!(reason(unproven), "INVALID_CLIENT");
-    assert!(world.looked_into(&client, &granted.access, 1).await.is_some());
-    for _ in 0..2 {
-        world
-            .revoke(&nobody, Some(&client), &granted.access)
-            .await
-            .expect("revoked");
-    }
-    assert_eq!(world.looked_into(&client, &granted.access, 2).await, None);
-    assert!(world.looked_into(&client, &kept.access, 2).await.is_some());
-    let id = client.client.id.to_string();
-    let (_, revoked) = world.worth(&id, owner.workspace.unwrap(), 2).await;
-    assert_eq!(revoked, 1, "gateways are told of one");
-    world
-        .revoke(&owner, None, &kept.access)
-        .await
-        .expect("who manages clients may");
-    let actions = world.actions().await;
-    let count = actions.iter().filter(|action| *action == "token.revoked").count();
-    assert_eq!(count, 2);
-}
-
-#[tokio::test]
-async fn a_token_that_was_found_is_ended_and_its_owner_learns_of_it() {
-    let world = world();
-    let owner = world.person("ada@example.com", Role::Owner).await;
-    let client = world.client(&owner, &["secrets.read"]).await;
+    let elsewhere = by(&own, stranger.workspace.unwrap().to_string());
+    assert_eq!(reason(world.grant(elsewhere, 0).await), "INVALID_REQUEST");
     let session = world
         .login("ada@example.com", PASSWORD, "")
         .await
         .expect("logged in");
-    let key = world.key(&owner, &["secrets.read"]).await;
-    let machine = world.grant_client(&client, "").await.expect("granted");
-    let report = async |token: &SecretString, place: &str| {
-        let ctx = oauth("ReportLeakedToken", &Caller::anonymous(), 1);
-        world.service.report_leak(&ctx, token, place).await
-    };
-    for token in [&session.refresh, &key.secret, &machine.access] {
-        report(token, "https://paste.example/1").await.expect("taken");
-        assert_eq!(world.looked_into(&client, token, 2).await, None);
-        let fact = world.facts().await.pop().unwrap();
-        assert_eq!(fact.action, "token.leaked");
-        assert_eq!(fact.workspace, owner.workspace.unwrap());
-        assert_eq!(fact.details["found_at"], "https://paste.example/1");
-        assert!(!format!("{fact:?}").contains(token.expose_secret()));
-    }
-    let before = world.actions().await.len();
-    report(&key.secret, "")
-        .await
-        .expect("a second time is nothing new");
-    report(&"unknown".into(), "")
-        .await
-        .expect("who asks learns nothing");
-    assert_eq!(world.actions().await.len(), before);
-    let telling = format!("https://x.example/?key={}", key.secret.expose_secret());
-    assert_eq!(reason(report(&key.secret, &telling).await), "INVALID_REQUEST");
-    assert_eq!(reason(report(&"".into(), "").await), "INVALID_REQUEST");
+    let again = exchange(session.access.expose_secret(), "access_token", "");
+    assert_eq!(
+        reason(world.grant(again, 0).await),
+        "INVALID_REQUEST",
+        "our own JWT is no subject"
+    );
 }

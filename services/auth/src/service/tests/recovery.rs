@@ -57,6 +57,7 @@ fn person(user: UserId, tokens: &Tokens, seconds: i64) -> CallContext {
     call_of("RecoveryService", "ChangePassword", caller, seconds)
 }
 
+/// B-AUTH-23.
 #[tokio::test]
 async fn a_registration_mails_a_proof_that_works_once() {
     let mailed = mailed();
@@ -105,6 +106,7 @@ async fn a_registration_mails_a_proof_that_works_once() {
     );
 }
 
+/// REF-06: by a reset.
 #[tokio::test]
 async fn a_forgotten_password_is_set_by_mail_and_ends_every_session() {
     let mailed = mailed();
@@ -179,6 +181,76 @@ async fn mails_to_one_address_are_few() {
     assert_eq!(mails.len(), 1, "the registration's own");
 }
 
+/// Whoever asks for the mails of others uses up no mails of theirs.
+#[tokio::test]
+async fn strangers_do_not_keep_the_owner_of_an_address_from_its_mails() {
+    let mailed = mailed();
+    let world = &mailed.world;
+    let from = |rpc: &str, address: [u8; 4]| {
+        let remote = causeway_context::Remote::new(address.into(), "curl/8");
+        let ctx = match rpc {
+            "Login" => anonymous(rpc, 5),
+            _ => recovery(rpc, 5),
+        };
+        ctx.from_remote(Some(remote))
+    };
+    world.registered("ada@example.com").await;
+    let own = [198, 51, 100, 7];
+    let request = LoginRequest {
+        email: "ada@example.com".to_owned(),
+        password: PASSWORD.to_owned(),
+        workspace_id: String::new(),
+        device_token: String::new(),
+    };
+    let logged_in = world.service.login(&from("Login", own), request).await;
+    assert!(logged_in.is_ok(), "a known place from now on");
+    let forgot = async |address, times| {
+        for _ in 0..times {
+            let ctx = from("ForgotPassword", address);
+            let asked = world.service.forgot_password(&ctx, "ada@example.com").await;
+            asked.expect("accepted");
+        }
+    };
+    forgot([203, 0, 113, 9], 20).await;
+    forgot([198, 51, 100, 99], 1).await;
+    forgot(own, 1).await;
+    let mails = mailed.mails().await;
+    let resets = mails.iter().filter(|(_, token)| token.starts_with("cw_reset_"));
+    assert_eq!(
+        resets.count(),
+        4 + 2,
+        "what strangers may ask for, and the owner's own"
+    );
+}
+
+#[tokio::test]
+async fn a_list_of_passwords_is_asked_for_those_alone_who_have_a_token() {
+    #[derive(Default)]
+    struct Asked(std::sync::atomic::AtomicUsize);
+    #[async_trait]
+    impl crate::breached::BreachedPasswords for Asked {
+        async fn knows(&self, _: &SecretString) -> bool {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            true
+        }
+    }
+    let asked = Arc::new(Asked::default());
+    let mut world = world();
+    world.service = world.service.with_breached(asked.clone());
+    let invented = causeway_crypto::token::mint("cw_reset_").secret;
+    for token in ["x", invented.expose_secret()] {
+        let ctx = recovery("ResetPassword", 1);
+        let refused = world.service.reset_password(&ctx, token, NEW.to_owned()).await;
+        assert_eq!(reason(refused), "INVALID_MAIL_TOKEN");
+    }
+    assert_eq!(asked.0.load(Ordering::SeqCst), 0);
+    let request = registration("ada@example.com", NEW);
+    let refused = world.service.register(&anonymous("Register", 2), request).await;
+    assert_eq!(reason(refused), "INVALID_ARGUMENT");
+    assert_eq!(asked.0.load(Ordering::SeqCst), 1);
+}
+
+/// REF-06: by a change.
 #[tokio::test]
 async fn a_password_is_changed_by_who_knows_it_and_other_sessions_end() {
     let world = world();
@@ -235,6 +307,7 @@ async fn a_common_password_is_not_taken() {
     assert_eq!(violations[0].field, "password");
 }
 
+/// REF-10.
 #[tokio::test]
 async fn sessions_are_listed_and_ended_by_their_person() {
     let world = world();
@@ -288,6 +361,7 @@ async fn sessions_are_listed_and_ended_by_their_person() {
     assert_eq!(listed().await, []);
 }
 
+/// REF-10.
 #[tokio::test]
 async fn an_admin_ends_sessions_in_the_own_workspace_up_to_the_own_role() {
     let world = world();

@@ -18,6 +18,7 @@ fn same(one: &SecretString, two: &SecretString) -> bool {
     one.expose_secret() == two.expose_secret()
 }
 
+/// B-AUTH-11, B-AUTH-28.
 #[tokio::test]
 async fn a_refresh_gives_new_tokens_of_the_same_session() {
     let world = world();
@@ -34,6 +35,7 @@ async fn a_refresh_gives_new_tokens_of_the_same_session() {
     assert!(verifier().verify(third.access.expose_secret(), at(120)).is_ok());
 }
 
+/// REF-03: the same successor, until it is used.
 #[tokio::test]
 async fn a_lost_answer_can_be_had_again_until_its_token_is_used() {
     let world = world();
@@ -52,6 +54,7 @@ async fn a_lost_answer_can_be_had_again_until_its_token_is_used() {
     );
 }
 
+/// REF-03, B-AUTH-11: past the grace.
 #[tokio::test]
 async fn the_reuse_of_a_token_ends_the_session() {
     let world = world();
@@ -74,6 +77,7 @@ async fn the_reuse_of_a_token_ends_the_session() {
     assert_eq!(closed[0].details["cause"], "refresh_token_reused");
 }
 
+/// REF-03: the immediate parent alone is forgiven.
 #[tokio::test]
 async fn the_reuse_of_a_grandparent_ends_the_session_even_at_once() {
     let world = world();
@@ -90,6 +94,7 @@ async fn the_reuse_of_a_grandparent_ends_the_session_even_at_once() {
     );
 }
 
+/// REF-02, REF-04: who loses the race gets what the winner got.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_refreshes_of_one_token_at_once_get_one_successor() {
     let world = Arc::new(world());
@@ -105,6 +110,7 @@ async fn many_refreshes_of_one_token_at_once_get_one_successor() {
     assert_eq!(world.actions().await, ["account.registered", "session.opened"]);
 }
 
+/// B-AUTH-10, B-AUTH-11, REF-05: the idle end.
 #[tokio::test]
 async fn a_refresh_restarts_the_thirty_days() {
     let world = world();
@@ -122,6 +128,7 @@ async fn a_refresh_restarts_the_thirty_days() {
     );
 }
 
+/// REF-06: a role that is lost.
 #[tokio::test]
 async fn roles_are_asked_for_again() {
     let world = world();
@@ -161,6 +168,7 @@ async fn a_tenancy_that_is_away_uses_no_token_up() {
     assert!(refresh(&world, &first.refresh, 3600).await.is_ok());
 }
 
+/// REF-01.
 #[tokio::test]
 async fn invented_tokens_are_refused() {
     let world = world();
@@ -174,6 +182,7 @@ async fn invented_tokens_are_refused() {
     }
 }
 
+/// REF-06, B-AUTH-28.
 #[tokio::test]
 async fn a_logout_ends_the_session_once() {
     let world = world();
@@ -199,4 +208,41 @@ async fn a_logout_ends_the_session_once() {
         world.actions().await,
         ["account.registered", "session.opened", "session.closed"]
     );
+}
+
+/// REF-09: who came with a used token is told once, by family, generation and hashes that name nobody.
+#[tokio::test]
+async fn a_reuse_is_told_once_with_its_family_and_hashes_of_who_came() {
+    let world = world();
+    let first = logged_in(&world).await;
+    let second = refresh(&world, &first.refresh, 60).await.expect("refreshed");
+    let third = refresh(&world, &second.refresh, 61).await.expect("refreshed");
+    for (seconds, agent) in [(100, "curl/8"), (101, "wget/1"), (102, "curl/8")] {
+        let remote = causeway_context::Remote::new([203, 0, 113, 9].into(), agent);
+        let ctx = anonymous("Refresh", seconds).from_remote(Some(remote));
+        let reused = world.service.refresh(&ctx, &second.refresh).await;
+        assert_eq!(reason(reused), "INVALID_REFRESH_TOKEN");
+    }
+    assert_eq!(
+        reason(refresh(&world, &third.refresh, 103).await),
+        "INVALID_REFRESH_TOKEN"
+    );
+    let facts = world.facts().await;
+    let closed: Vec<_> = facts
+        .iter()
+        .filter(|fact| fact.action == "session.closed")
+        .collect();
+    let [fact] = closed[..] else {
+        panic!("said once: {}", closed.len())
+    };
+    assert_eq!(fact.target_id, first.session.to_string(), "the family");
+    assert_eq!(fact.details["cause"], "refresh_token_reused");
+    assert_eq!(fact.details["generation"], 1);
+    for name in ["address_hash", "agent_hash"] {
+        assert_eq!(fact.details[name].as_str().map(str::len), Some(16), "{name}");
+    }
+    let told = serde_json::to_string(fact).expect("json");
+    for plain in ["203.0.113", "curl", second.refresh.expose_secret()] {
+        assert!(!told.contains(plain), "{plain}");
+    }
 }

@@ -237,3 +237,23 @@ async fn a_program_has_no_personal_tokens() {
         .await;
     assert_eq!(reason(answer), "PERSON_REQUIRED");
 }
+
+/// RBAC-04: a session that was narrowed makes no token that holds more than it does.
+#[tokio::test]
+async fn a_narrowed_session_makes_narrowed_tokens() {
+    let world = world();
+    let owner = world.person("ada@example.com", Role::Owner).await;
+    let narrowed = Caller {
+        permissions: ["tokens.write", "secrets.read"].iter().collect(),
+        ..owner.clone()
+    };
+    let made = created(&world, &narrowed, &[]).await;
+    assert_eq!(made.token.scopes, narrowed.permissions.names());
+    let caller = proven(&world, &made.secret, 1).await.expect("in force");
+    assert_eq!(caller.permissions, ["secrets.read", "tokens.write"]);
+    let whole = created(&world, &owner, &[]).await;
+    assert!(
+        whole.token.scopes.is_empty(),
+        "what is not narrowed follows the role"
+    );
+}

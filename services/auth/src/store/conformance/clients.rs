@@ -1,12 +1,15 @@
 use causeway_context::{TokenId, UserId, WorkspaceId};
-use causeway_crypto::{Peppers, Scheme, StoredSecret};
+use causeway_crypto::{Peppers, Scheme, StoredSecret, token};
 use causeway_outbox::OutboxEvent;
+use causeway_revocation::Ended;
+use chrono::TimeDelta;
 use uuid::Uuid;
 
+use super::data::tombstone;
 use super::{Facts, at, fact_of};
 use crate::domain::{Client, ClientId, ClientSecret, Grant, TokenName};
 use crate::page::Page;
-use crate::store::{AuthStore, RevokedAccess, StoreError};
+use crate::store::{AuthStore, Revoked, RevokedAccess, StoreError};
 
 fn fact(rpc: &str) -> OutboxEvent {
     fact_of("ClientService", rpc)
@@ -17,7 +20,7 @@ fn secret(byte: u8) -> ClientSecret {
         id: Uuid::now_v7(),
         stored: StoredSecret {
             scheme: Scheme::Sha256,
-            hash: [byte; 32],
+            hash: token::hash(&format!("{byte} {}", Uuid::now_v7())),
         },
         last_four: "four".to_owned(),
         created_at: at(0),
@@ -87,7 +90,7 @@ pub(crate) async fn clients_are_listed_newest_first_without_those_that_ended(
     ended.secrets.clear();
     assert!(
         store
-            .change_client(&ended, fact("DeleteClient"))
+            .change_client(&ended, None, fact("DeleteClient"))
             .await
             .expect("answered")
     );
@@ -115,7 +118,7 @@ pub(crate) async fn of_two_changes_at_once_one_is_kept(store: &dyn AuthStore, fa
     let answers = [changed.clone(), client.clone()];
     let answers = answers
         .iter()
-        .map(|one| store.change_client(one, fact("RotateClient")));
+        .map(|one| store.change_client(one, None, fact("RotateClient")));
     let answers = futures::future::join_all(answers).await;
     let kept = answers
         .iter()
@@ -130,7 +133,7 @@ pub(crate) async fn of_two_changes_at_once_one_is_kept(store: &dyn AuthStore, fa
     };
     assert!(
         store
-            .change_client(&next, fact("RotateClient"))
+            .change_client(&next, None, fact("RotateClient"))
             .await
             .expect("answered")
     );
@@ -153,7 +156,7 @@ pub(crate) async fn a_foreign_workspace_neither_sees_nor_changes_a_client(
     };
     let seen = store.find_client(foreign.workspace, client.id).await;
     assert_eq!(seen.expect("answered"), None);
-    let changed = store.change_client(&foreign, fact("UpdateClient")).await;
+    let changed = store.change_client(&foreign, None, fact("UpdateClient")).await;
     assert!(!changed.expect("answered"));
     store
         .rehash_client_secret(foreign.workspace, client.secrets[0].id, &secret(9).stored)
@@ -172,6 +175,65 @@ pub(crate) async fn a_client_s_secret_moves_to_another_form(store: &dyn AuthStor
         .await
         .expect("answered");
     assert_eq!(found(store, &client).await.secrets[0].stored, renewed);
+}
+
+pub(crate) async fn a_client_that_ends_is_told_to_every_gateway_in_one_step(
+    store: &dyn AuthStore,
+    _: &impl Facts,
+) {
+    let client = added(store, WorkspaceId::generate()).await;
+    let disabled = Client {
+        disabled: true,
+        ..client.clone()
+    };
+    let ended = Revoked::before(Ended::Client(client.id.0), at(5), TimeDelta::minutes(15));
+    for expected in [true, false] {
+        let changed = store
+            .change_client(&disabled, Some(ended), fact("UpdateClient"))
+            .await;
+        assert_eq!(changed.expect("answered"), expected, "it was changed since");
+    }
+    let page = store.revocations().after("", at(5)).await.expect("answered");
+    assert_eq!(page.revocations, [ended], "told once: the second change was none");
+}
+
+pub(crate) async fn a_client_is_found_by_each_secret_that_it_has(store: &dyn AuthStore, _: &impl Facts) {
+    let client = added(store, WorkspaceId::generate()).await;
+    let (first, second) = (client.secrets[0].clone(), secret(2));
+    let of = async |secret: &ClientSecret| {
+        let found = store.client_of_secret(&[[9; 32], secret.stored.hash]).await;
+        found.expect("answered")
+    };
+    let place = Some((client.workspace, client.id));
+    assert_eq!((of(&first).await, of(&second).await), (place, None));
+    let rotating = Client {
+        secrets: vec![first.clone(), second.clone()],
+        ..client.clone()
+    };
+    let changed = store.change_client(&rotating, None, fact("RotateClient")).await;
+    assert!(changed.expect("answered"));
+    assert_eq!((of(&first).await, of(&second).await), (place, place));
+    let renewed = ClientSecret {
+        stored: secret(3).stored,
+        ..second.clone()
+    };
+    store
+        .rehash_client_secret(client.workspace, second.id, &renewed.stored)
+        .await
+        .expect("answered");
+    assert_eq!(
+        (of(&second).await, of(&renewed).await),
+        (None, place),
+        "it moves with the form"
+    );
+    let ended = Client {
+        secrets: Vec::new(),
+        revision: 1,
+        ..client
+    };
+    let changed = store.change_client(&ended, None, fact("DeleteClient")).await;
+    assert!(changed.expect("answered"));
+    assert_eq!((of(&first).await, of(&renewed).await), (None, None));
 }
 
 pub(crate) async fn an_access_token_is_revoked_once_and_forgotten_after_its_end(
@@ -217,4 +279,16 @@ pub(crate) async fn an_access_token_is_revoked_once_and_forgotten_after_its_end(
         "the one that ended is swept"
     );
     assert_eq!(facts.actions().await, ["client.deleted", "client.deleted"]);
+}
+
+pub(crate) async fn an_erased_workspace_takes_no_client(store: &dyn AuthStore, _: &impl Facts) {
+    let kept = added(store, WorkspaceId::generate()).await;
+    let tombstone = tombstone(71, kept.workspace, None, &[]);
+    store.apply_tombstone(&tombstone, at(1)).await.expect("erased");
+    let place = store.client_of_secret(&[kept.secrets[0].stored.hash]).await;
+    assert_eq!(place.expect("answered"), None);
+    let late = store
+        .insert_client(&client(kept.workspace), fact("CreateClient"))
+        .await;
+    assert!(matches!(late, Err(StoreError::Erased)), "{late:?}");
 }

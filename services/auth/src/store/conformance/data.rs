@@ -10,6 +10,7 @@ use crate::domain::{
     Account, Factor, Hash, NewFactor, NewSession, Opened, PersonalToken, SealedSeed, Session, TokenKind,
     TokenName,
 };
+use crate::store::history::Slice;
 use crate::store::{AuthStore, StoreError};
 
 /// A person with an account, a session, a token and a seed in one workspace.
@@ -20,7 +21,12 @@ struct Guest {
     token: Hash,
 }
 
-fn tombstone(number: i64, workspace: WorkspaceId, subject: Option<UserId>, leavers: &[UserId]) -> Tombstone {
+pub(super) fn tombstone(
+    number: i64,
+    workspace: WorkspaceId,
+    subject: Option<UserId>,
+    leavers: &[UserId],
+) -> Tombstone {
     Tombstone {
         number,
         workspace,
@@ -76,6 +82,20 @@ fn seed(version: i32, filling: u8) -> SealedSeed {
     }
 }
 
+fn factor(workspace: WorkspaceId, user: UserId) -> NewFactor {
+    NewFactor {
+        factor: Factor {
+            user,
+            enrolment: uuid::Uuid::new_v4(),
+            workspace,
+            enrolled_at: at(0),
+            confirmed_at: None,
+        },
+        seed: seed(1, 7),
+        recovery_codes: vec![token::mint("c_").hash],
+    }
+}
+
 async fn guest(store: &dyn AuthStore, workspace: WorkspaceId, email: &str) -> Guest {
     let account = account(email, at(0));
     store.claim_address(&account).await.expect("claimed");
@@ -89,17 +109,7 @@ async fn guest(store: &dyn AuthStore, workspace: WorkspaceId, email: &str) -> Gu
         open(store, &session, refresh).await.expect("answered"),
         Opened::Done
     );
-    let factor = NewFactor {
-        factor: Factor {
-            user: account.user,
-            enrolment: uuid::Uuid::new_v4(),
-            workspace,
-            enrolled_at: at(0),
-            confirmed_at: None,
-        },
-        seed: seed(1, 7),
-        recovery_codes: vec![token::mint("c_").hash],
-    };
+    let factor = factor(workspace, account.user);
     assert!(
         store
             .enrol_factor(&factor, fact_of("MfaService", "EnrollTotp"))
@@ -200,7 +210,24 @@ pub(crate) async fn an_erased_workspace_keeps_nothing_and_takes_nothing(
     };
     let late = open(store, &late, token::mint("r_").hash).await;
     assert!(matches!(late, Err(StoreError::Erased)));
+    let late = factor(workspace, bob.account.user);
+    let late = store
+        .enrol_factor(&late, fact_of("MfaService", "EnrollTotp"))
+        .await;
+    assert!(matches!(late, Err(StoreError::Erased)));
     assert!(add_token(store, neighbour, bob.account.user).await.is_ok());
+}
+
+pub(crate) async fn a_number_that_erased_somebody_else_erases_nobody(store: &dyn AuthStore, _: &impl Facts) {
+    let (erased, other) = (WorkspaceId::generate(), WorkspaceId::generate());
+    let ada = guest(store, other, "ada@example.com").await;
+    let first = tombstone(7, erased, None, &[]);
+    store.apply_tombstone(&first, at(10)).await.expect("erased");
+    // As a ledger that was restored from an old backup would number it.
+    let numbered_anew = tombstone(7, other, None, &[ada.account.user]);
+    let answer = store.apply_tombstone(&numbered_anew, at(11)).await;
+    assert!(matches!(answer, Err(StoreError::Corrupt(_))), "{answer:?}");
+    assert_eq!(ada.left(store, other).await, [true; 4]);
 }
 
 pub(crate) async fn an_erased_person_leaves_the_others(store: &dyn AuthStore, _: &impl Facts) {
@@ -263,4 +290,37 @@ pub(crate) async fn a_seed_is_sealed_anew_if_it_is_still_the_same(store: &dyn Au
         !format!("{:?}", parts(store, workspace).await).contains("43574556"),
         "no seed in an export"
     );
+}
+
+pub(crate) async fn sign_ins_into_one_workspace_are_forgotten_alone(store: &dyn AuthStore, _: &impl Facts) {
+    let [short, other] = [(); 2].map(|()| WorkspaceId::generate());
+    let ada = guest(store, short, "ada@example.com").await.account.user;
+    let bob = guest(store, other, "bob@example.com").await.account.user;
+    let (first, second) = (short.min(other), short.max(other));
+    let found = store.workspaces_with_history(None, 10).await.expect("read");
+    assert_eq!(found, [first, second]);
+    assert_eq!(
+        store.workspaces_with_history(None, 1).await.expect("read"),
+        [first]
+    );
+    assert_eq!(
+        store
+            .workspaces_with_history(Some(first), 10)
+            .await
+            .expect("read"),
+        [second]
+    );
+    let all = Slice {
+        size: 10,
+        before: None,
+    };
+    let opened = store.list_sign_ins(ada, all).await.expect("read")[0].at;
+    store.forget_sign_ins(short, opened).await.expect("none is older");
+    assert_eq!(store.list_sign_ins(ada, all).await.expect("read").len(), 1);
+    store
+        .forget_sign_ins(short, opened + chrono::TimeDelta::seconds(1))
+        .await
+        .expect("forgotten");
+    assert!(store.list_sign_ins(ada, all).await.expect("read").is_empty());
+    assert_eq!(store.list_sign_ins(bob, all).await.expect("read").len(), 1);
 }

@@ -5,7 +5,10 @@ use causeway_outbox::OutboxEvent;
 use uuid::Uuid;
 
 use super::{Facts, at};
-use crate::domain::{Admission, Factor, FactorStanding, Hash, NewFactor, PassedBy, SealedSeed};
+use crate::domain::{
+    Admission, Factor, FactorStanding, Hash, NewFactor, NewSession, Opened, PassedBy, SealedSeed,
+};
+use crate::store::history::Closing;
 use crate::store::{AuthStore, StoreError};
 
 fn fact(rpc: &str) -> OutboxEvent {
@@ -15,6 +18,14 @@ fn fact(rpc: &str) -> OutboxEvent {
     OutboxEvent::of(&ctx)
         .expect("an audited RPC")
         .in_workspace(WorkspaceId::generate())
+}
+
+fn closing(seconds: i64) -> Closing {
+    Closing {
+        keep: None,
+        at: at(seconds),
+        fact: super::fact("Logout"),
+    }
 }
 
 fn sealed(version: i32, filling: u8) -> SealedSeed {
@@ -56,7 +67,7 @@ async fn confirmed(store: &dyn AuthStore) -> (Factor, Uuid) {
     let new = enrolled(store, UserId::generate()).await;
     let credential = Uuid::now_v7();
     let done = store
-        .confirm_factor(&new.factor, 100, credential, at(5), fact("ConfirmTotp"))
+        .confirm_factor(&new.factor, 100, credential, fact("ConfirmTotp"), &closing(5))
         .await;
     assert!(done.expect("answered"));
     let factor = store.find_factor(new.factor.user).await.expect("answered");
@@ -86,7 +97,8 @@ pub(crate) async fn an_enrolment_takes_the_place_of_one_that_was_not_confirmed(
     let seed = store.find_seed(&second.factor).await.expect("answered");
     assert_eq!(seed, Some(second.seed));
     assert_eq!(store.count_recovery_codes(user).await.expect("answered"), 1);
-    let late = store.confirm_factor(&first.factor, 1, Uuid::now_v7(), at(1), fact("ConfirmTotp"));
+    let (late, others) = (Uuid::now_v7(), closing(1));
+    let late = store.confirm_factor(&first.factor, 1, late, fact("ConfirmTotp"), &others);
     assert!(!late.await.expect("answered"), "the first is gone");
     let stands = store.standing(user, Uuid::now_v7()).await.expect("answered");
     assert_eq!(
@@ -103,7 +115,8 @@ pub(crate) async fn a_confirmed_factor_is_not_replaced(store: &dyn AuthStore, fa
     let another = new_factor(factor.user, factor.workspace);
     let replaced = store.enrol_factor(&another, fact("EnrollTotp")).await;
     assert!(!replaced.expect("answered"));
-    let again = store.confirm_factor(&factor, 200, credential, at(9), fact("ConfirmTotp"));
+    let others = closing(9);
+    let again = store.confirm_factor(&factor, 200, credential, fact("ConfirmTotp"), &others);
     assert!(!again.await.expect("answered"));
     assert_eq!(
         store.find_factor(factor.user).await.expect("answered"),
@@ -146,6 +159,7 @@ pub(crate) async fn the_code_of_the_enrolment_is_used_up(store: &dyn AuthStore, 
     }
 }
 
+/// MFA-02.
 pub(crate) async fn a_code_is_used_once_whoever_asks_at_once(store: &dyn AuthStore, _: &impl Facts) {
     let (factor, _) = confirmed(store).await;
     let tries = (0..16).map(|_| store.use_step(&factor, 101));
@@ -163,6 +177,7 @@ pub(crate) async fn a_code_is_used_once_whoever_asks_at_once(store: &dyn AuthSto
     assert!(!used.expect("answered"), "of another enrolment");
 }
 
+/// MFA-05.
 pub(crate) async fn a_recovery_code_is_used_once_whoever_asks_at_once(
     store: &dyn AuthStore,
     facts: &impl Facts,
@@ -222,13 +237,13 @@ pub(crate) async fn who_passed_a_factor_has_until_it_is_removed(store: &dyn Auth
     assert_eq!(passed(UserId::generate(), credential).await, (false, None));
     assert!(
         store
-            .remove_factor(&factor, fact("RemoveTotp"))
+            .remove_factor(&factor, fact("RemoveTotp"), None)
             .await
             .expect("answered")
     );
     assert!(
         !store
-            .remove_factor(&factor, fact("RemoveTotp"))
+            .remove_factor(&factor, fact("RemoveTotp"), None)
             .await
             .expect("answered")
     );
@@ -242,6 +257,7 @@ pub(crate) async fn who_passed_a_factor_has_until_it_is_removed(store: &dyn Auth
     );
 }
 
+/// MFA-04: of tries at once, no more than five are made.
 pub(crate) async fn parallel_tries_do_not_slip_through(store: &dyn AuthStore, facts: &impl Facts) {
     let user = UserId::generate();
     let tries = (0..32).map(|_| store.admit_try(user, at(0), fact("VerifySession")));
@@ -315,4 +331,52 @@ pub(crate) async fn no_seed_is_written_under_a_key_behind_the_fence(
     let added = store.enrol_factor(&elsewhere, fact("EnrollTotp")).await;
     assert!(added.expect("answered"), "other workspaces have their own fence");
     assert_eq!(facts.actions().await, ["mfa.enrolled", "mfa.enrolled"]);
+}
+
+/// REF-06: what was opened by less than what is asked for now ends with the change.
+pub(crate) async fn a_factor_that_comes_or_goes_ends_the_other_sessions(
+    store: &dyn AuthStore,
+    facts: &impl Facts,
+) {
+    let user = UserId::generate();
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        let session = super::session(user);
+        let new = NewSession {
+            token: Some(super::refresh(session.id, 0)),
+            session,
+            proof: None,
+            password: None,
+        };
+        let opened = store.open_session(&new, super::fact("Login")).await;
+        assert_eq!(opened.expect("answered"), Opened::Done);
+        sessions.push(new.session.id);
+    }
+    let open = async || {
+        let mut open = Vec::new();
+        for id in &sessions {
+            let session = store.find_session(*id).await.expect("answered").expect("kept");
+            open.push(session.closed_at.is_none());
+        }
+        open
+    };
+    let keep = |index: usize| Closing {
+        keep: Some(sessions[index]),
+        ..closing(5)
+    };
+    let factor = enrolled(store, user).await.factor;
+    assert_eq!(open().await, [true; 3], "an enrolment alone ends nothing");
+    let others = keep(0);
+    let done = store.confirm_factor(&factor, 100, sessions[0].0, fact("ConfirmTotp"), &others);
+    assert!(done.await.expect("answered"));
+    assert_eq!(open().await, [true, false, false]);
+    let ended = super::told(store).await;
+    assert_eq!(ended.len(), 2, "{ended:?}");
+    let another = keep(2);
+    let removed = store.remove_factor(&factor, fact("RemoveTotp"), Some(&another));
+    assert!(removed.await.expect("answered"));
+    assert_eq!(open().await, [false; 3]);
+    let closed = facts.actions().await;
+    let closed = closed.iter().filter(|action| *action == "session.closed");
+    assert_eq!(closed.count(), 3);
 }

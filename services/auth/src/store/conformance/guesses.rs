@@ -26,42 +26,73 @@ async fn waits(store: &dyn AuthStore, seconds: i64) -> Vec<Option<i64>> {
 }
 
 pub(crate) async fn wrong_guesses_add_up_until_they_are_forgotten(store: &dyn AuthStore, _: &impl Facts) {
-    for _ in 0..7 {
-        store
-            .count_guess(&counters(), at(0), None)
-            .await
-            .expect("counted");
+    let wrong = async |seconds| {
+        let counted = store.count_guess(&counters(), &PLACE, at(seconds), None).await;
+        counted.expect("answered").map(|wait| wait.num_seconds())
+    };
+    for _ in 0..6 {
+        assert_eq!(wrong(0).await, None);
     }
-    assert_eq!(waits(store, 0).await, [Some(4), None]);
-    assert_eq!(waits(store, 4).await, [None, None]);
-    for _ in 0..4 {
-        store
-            .count_guess(&counters(), at(5), None)
-            .await
-            .expect("counted");
+    assert_eq!(wrong(0).await, Some(2), "one past the limit is none");
+    assert_eq!(wrong(2).await, None);
+    assert_eq!(waits(store, 2).await, [Some(4), None]);
+    assert_eq!(waits(store, 6).await, [None, None]);
+    for (seconds, longer) in [(6, 8), (14, 16), (30, 32), (62, 64)] {
+        assert_eq!(wrong(seconds).await, None);
+        assert_eq!(waits(store, seconds).await[0], Some(longer));
     }
-    assert_eq!(waits(store, 5).await, [Some(64), Some(1)]);
+    assert_eq!(waits(store, 62).await, [Some(64), Some(1)]);
     let user = UserId::generate();
     store
-        .forget_guesses(&[counters()[0].key], Some((PLACE, user)), at(6))
+        .forget_guesses(&[], &counters()[0].key, &PLACE, Some(user), at(6))
         .await
         .expect("forgotten");
-    assert_eq!(waits(store, 5).await, [None, Some(1)]);
+    assert_eq!(waits(store, 62).await, [None, Some(1)]);
     let known = store.guesses(&[], &PLACE, at(6)).await.expect("answered");
     assert!(known.known && known.waits.is_empty());
     assert!(!store.guesses(&[], &[8; 32], at(6)).await.expect("answered").known);
     store
-        .count_guess(&counters(), at(3605), None)
+        .count_guess(&counters(), &PLACE, at(3662), None)
         .await
         .expect("counted");
     assert_eq!(
-        waits(store, 3605).await,
+        waits(store, 3662).await,
         [None, None],
         "after an hour it begins anew"
     );
     store.sweep_guesses(at(100_000)).await.expect("swept");
     store.forget_history(at(7)).await.expect("forgotten");
     assert!(!store.guesses(&[], &PLACE, at(7)).await.expect("answered").known);
+}
+
+pub(crate) async fn of_guesses_that_were_checked_at_once_no_more_are_answered_than_may(
+    store: &dyn AuthStore,
+    _: &impl Facts,
+) {
+    let counters = counters();
+    let wrong = (0..32).map(|_| store.count_guess(&counters, &PLACE, at(0), None));
+    let answers = futures::future::join_all(wrong).await;
+    let counted = answers
+        .into_iter()
+        .filter(|answer| matches!(answer, Ok(None)))
+        .count();
+    assert_eq!(counted, 6);
+    let (own, user) = (counters[0].key, UserId::generate());
+    let right = async |seconds| {
+        store
+            .forget_guesses(&counters, &own, &PLACE, Some(user), at(seconds))
+            .await
+            .expect("answered")
+    };
+    assert_eq!(
+        right(0).await,
+        Some(TimeDelta::seconds(2)),
+        "a right one is answered alike, and nothing is forgotten"
+    );
+    assert!(!store.guesses(&[], &PLACE, at(0)).await.expect("answered").known);
+    assert_eq!(right(2).await, None);
+    assert_eq!(waits(store, 2).await, [None, None]);
+    assert!(store.guesses(&[], &PLACE, at(2)).await.expect("answered").known);
 }
 
 pub(crate) async fn a_failure_is_kept_for_its_victim(store: &dyn AuthStore, facts: &impl Facts) {
@@ -82,11 +113,11 @@ pub(crate) async fn a_failure_is_kept_for_its_victim(store: &dyn AuthStore, fact
         fact: fact("Login"),
     };
     store
-        .count_guess(&counters(), at(3), Some(failure))
+        .count_guess(&counters(), &PLACE, at(3), Some(failure))
         .await
         .expect("counted");
     store
-        .count_guess(&counters(), at(3), None)
+        .count_guess(&counters(), &PLACE, at(3), None)
         .await
         .expect("counted");
     let slice = Slice {

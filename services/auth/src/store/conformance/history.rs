@@ -188,3 +188,33 @@ pub(crate) async fn a_session_opens_by_the_present_password_only(store: &dyn Aut
     let opened = store.open_session(&new, fact("Login")).await;
     assert_eq!(opened.expect("answered"), Opened::Done);
 }
+
+/// The person sees who came in from where nobody came in before, and the first sign-in is no surprise.
+pub(crate) async fn a_sign_in_from_a_new_place_is_told(store: &dyn AuthStore, facts: &impl Facts) {
+    let user = UserId::generate();
+    let alerts = async || {
+        let actions = facts.actions().await;
+        actions
+            .iter()
+            .filter(|action| *action == "login.new_place")
+            .count()
+    };
+    for (network, agent, expected) in [
+        ("198.51.100.0/24", "Firefox on Linux", 0),
+        ("198.51.100.0/24", "Firefox on Linux", 0),
+        ("203.0.113.0/24", "Firefox on Linux", 1),
+        ("203.0.113.0/24", "curl", 2),
+        ("198.51.100.0/24", "curl", 2),
+        ("", "", 2),
+    ] {
+        let mut session = session(user);
+        session.trace.network = network.to_owned();
+        session.trace.agent = agent.to_owned();
+        open(store, session).await;
+        assert_eq!(alerts().await, expected, "{network} {agent}");
+    }
+    let mut other = session(UserId::generate());
+    other.trace.network = "192.0.2.0/24".to_owned();
+    open(store, other).await;
+    assert_eq!(alerts().await, 2, "the first sign-in of somebody else");
+}

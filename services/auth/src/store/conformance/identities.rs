@@ -6,7 +6,7 @@ use super::{Facts, at, fact, refresh, session};
 use crate::domain::{AccountState, Identity, Member, NewSession, Opened, Proof, Provider};
 use crate::store::AuthStore;
 
-fn member(issuer: &str, subject: &str) -> Member {
+pub(super) fn member(issuer: &str, subject: &str) -> Member {
     Member {
         identity: Identity {
             provider: Provider::Clerk,
@@ -144,4 +144,20 @@ pub(crate) async fn an_ended_proof_is_forgotten(store: &dyn AuthStore, _: &impl 
         let answer = store.open_session(&new, fact("Exchange")).await;
         assert_eq!(answer.expect("answered"), expected, "{seconds}");
     }
+}
+
+/// EXC-06.
+pub(crate) async fn a_proof_counts_once_whoever_comes_at_once(store: &dyn AuthStore, _: &impl Facts) {
+    let proof = Proof::new("sign-in", &UserId::generate().to_string(), at(600));
+    let answers = futures::future::join_all((0..8).map(|_| store.use_proof(&proof, at(0)))).await;
+    let won = answers.into_iter().filter(|answer| matches!(answer, Ok(true)));
+    assert_eq!(won.count(), 1);
+    assert!(!store.use_proof(&proof, at(599)).await.expect("answered"));
+    let by_session = opened_by(Some(proof), 1);
+    let opened = store.open_session(&by_session, fact("Exchange")).await;
+    assert_eq!(
+        opened.expect("answered"),
+        Opened::ProofUsed,
+        "however it was used"
+    );
 }

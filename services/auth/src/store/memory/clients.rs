@@ -6,14 +6,15 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{MemoryStore, conflict};
-use crate::domain::{Client, ClientId};
+use crate::domain::{Client, ClientId, Hash};
 use crate::page::Page;
-use crate::store::{ClientStore, RevokedAccess, StoreError};
+use crate::store::{ClientStore, Revoked, RevokedAccess, StoreError};
 
 #[async_trait]
 impl ClientStore for MemoryStore {
     async fn insert_client(&self, client: &Client, fact: OutboxEvent) -> Result<(), StoreError> {
         let mut state = self.state();
+        state.erasures.allow(client.workspace)?;
         if state.clients.contains_key(&client.id) {
             return Err(conflict("client"));
         }
@@ -43,7 +44,22 @@ impl ClientStore for MemoryStore {
         Ok(self.state().clients.get(&id).map(|client| client.workspace))
     }
 
-    async fn change_client(&self, client: &Client, fact: OutboxEvent) -> Result<bool, StoreError> {
+    async fn client_of_secret(&self, hashes: &[Hash]) -> Result<Option<(WorkspaceId, ClientId)>, StoreError> {
+        let state = self.state();
+        let has = |client: &&Client| {
+            let mut stored = client.secrets.iter().map(|secret| secret.stored.hash);
+            stored.any(|hash| hashes.contains(&hash))
+        };
+        let found = state.clients.values().find(has);
+        Ok(found.map(|client| (client.workspace, client.id)))
+    }
+
+    async fn change_client(
+        &self,
+        client: &Client,
+        ended: Option<Revoked>,
+        fact: OutboxEvent,
+    ) -> Result<bool, StoreError> {
         let mut state = self.state();
         let found = state
             .clients
@@ -54,6 +70,7 @@ impl ClientStore for MemoryStore {
             revision: client.revision + 1,
             ..client.clone()
         };
+        self.ended.add(ended);
         self.outbox.push(fact);
         Ok(true)
     }

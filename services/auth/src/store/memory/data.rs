@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use causeway_context::{SessionId, UserId, WorkspaceId};
-use causeway_holder::{Applied, ErasedRows, Part, PartBuilder, Tombstone};
+use causeway_holder::{Applied, ErasedRows, Part, Tombstone, send_tables};
 use causeway_revocation::{Ended, Revocation};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{MemoryStore, State};
+use crate::SCHEMA;
 use crate::data::store::DataStore;
 use crate::domain::SealedSeed;
 use crate::store::StoreError;
@@ -18,7 +19,7 @@ use crate::store::StoreError;
 /// What was erased here.
 #[derive(Debug, Default)]
 pub(super) struct Erasures {
-    applied: BTreeMap<i64, Applied>,
+    applied: BTreeMap<i64, ((WorkspaceId, Option<UserId>), Applied)>,
     workspaces: BTreeSet<WorkspaceId>,
 }
 
@@ -87,6 +88,7 @@ impl State {
         self.book.mail_tokens.retain(|_, (_, user, _)| !leaves(user));
         self.book.verified.retain(|user, _| !leaves(user));
         self.factors.forget(leavers);
+        self.disabled.retain(|user, _| !leaves(user));
         vec![
             (
                 "known_places",
@@ -218,7 +220,10 @@ impl DataStore for MemoryStore {
 
     async fn apply_tombstone(&self, tombstone: &Tombstone, at: DateTime<Utc>) -> Result<Applied, StoreError> {
         let mut state = self.state();
-        if let Some(applied) = state.erasures.applied.get(&tombstone.number) {
+        if let Some((whose, applied)) = state.erasures.applied.get(&tombstone.number) {
+            if *whose != (tombstone.workspace, tombstone.subject) {
+                return Err(StoreError::Corrupt("a tombstone of somebody else".into()));
+            }
             return Ok(applied.clone());
         }
         let mut counts = state.erase(tombstone);
@@ -244,7 +249,11 @@ impl DataStore for MemoryStore {
             }
             None => Revocation::of(Ended::Workspace(tombstone.workspace), at, self.life.0),
         }]);
-        state.erasures.applied.insert(tombstone.number, applied.clone());
+        let whose = (tombstone.workspace, tombstone.subject);
+        state
+            .erasures
+            .applied
+            .insert(tombstone.number, (whose, applied.clone()));
         Ok(applied)
     }
 
@@ -255,23 +264,25 @@ impl DataStore for MemoryStore {
         parts: mpsc::Sender<Part>,
     ) -> Result<(), StoreError> {
         let tables = self.state().shown(workspace);
-        for (table, rows) in tables {
-            let mut builder = PartBuilder::new(format!("auth.{table}"));
-            for row in rows {
-                if let Some(part) = builder.push(&row.to_string()) {
-                    parts
-                        .send(part)
-                        .await
-                        .map_err(|error| StoreError::Unavailable(error.into()))?;
-                }
-            }
-            if let Some(part) = builder.finish() {
-                parts
-                    .send(part)
-                    .await
-                    .map_err(|error| StoreError::Unavailable(error.into()))?;
-            }
-        }
+        Ok(send_tables(SCHEMA.name, tables, &parts).await?)
+    }
+
+    async fn workspaces_with_history(
+        &self,
+        after: Option<WorkspaceId>,
+        limit: usize,
+    ) -> Result<Vec<WorkspaceId>, StoreError> {
+        let state = self.state();
+        let sign_ins = state.book.sign_ins.values().map(|one| one.workspace);
+        let workspaces: BTreeSet<WorkspaceId> = sign_ins
+            .filter(|workspace| after.is_none_or(|after| *workspace > after))
+            .collect();
+        Ok(workspaces.into_iter().take(limit).collect())
+    }
+
+    async fn forget_sign_ins(&self, workspace: WorkspaceId, before: DateTime<Utc>) -> Result<(), StoreError> {
+        let sign_ins = &mut self.state().book.sign_ins;
+        sign_ins.retain(|_, one| one.workspace != workspace || one.at >= before);
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::MemoryStore;
 use crate::domain::{Admission, Factor, FactorStanding, Hash, NewFactor, PassedBy, SealedSeed, Tries};
+use crate::store::history::Closing;
 use crate::store::{FactorStore, StoreError};
 
 /// The part of the state that is about factors.
@@ -38,6 +39,15 @@ impl Factors {
         self.passed.retain(|_, (user, _)| !users.contains(user));
     }
 
+    pub(super) fn standing(&self, user: UserId, credential: Uuid) -> FactorStanding {
+        let factor = self.kept.get(&user);
+        let passed = self.passed.get(&credential);
+        FactorStanding {
+            enrolled: factor.is_some_and(|kept| kept.factor.confirmed_at.is_some()),
+            passed: passed.filter(|(whose, _)| *whose == user).map(|(_, by)| *by),
+        }
+    }
+
     /// The factor, if its enrolment is still the one that was read.
     fn same(&mut self, factor: &Factor) -> Option<&mut Kept> {
         let kept = self.kept.get_mut(&factor.user)?;
@@ -48,13 +58,7 @@ impl Factors {
 #[async_trait]
 impl FactorStore for MemoryStore {
     async fn standing(&self, user: UserId, credential: Uuid) -> Result<FactorStanding, StoreError> {
-        let state = self.state();
-        let factor = state.factors.kept.get(&user);
-        let passed = state.factors.passed.get(&credential);
-        Ok(FactorStanding {
-            enrolled: factor.is_some_and(|kept| kept.factor.confirmed_at.is_some()),
-            passed: passed.filter(|(whose, _)| *whose == user).map(|(_, by)| *by),
-        })
+        Ok(self.state().factors.standing(user, credential))
     }
 
     async fn find_factor(&self, user: UserId) -> Result<Option<Factor>, StoreError> {
@@ -77,8 +81,9 @@ impl FactorStore for MemoryStore {
 
     async fn enrol_factor(&self, new: &NewFactor, fact: OutboxEvent) -> Result<bool, StoreError> {
         let mut state = self.state();
-        let factors = &mut state.factors;
         let factor = &new.factor;
+        state.erasures.allow(factor.workspace)?;
+        let factors = &mut state.factors;
         let fence = factors.fences.get(&factor.workspace).copied();
         if fence.is_some_and(|lowest| new.seed.key_version < lowest) {
             return Err(StoreError::Fenced);
@@ -109,8 +114,8 @@ impl FactorStore for MemoryStore {
         factor: &Factor,
         step: i64,
         credential: Uuid,
-        at: DateTime<Utc>,
         fact: OutboxEvent,
+        others: &Closing,
     ) -> Result<bool, StoreError> {
         let mut state = self.state();
         let factors = &mut state.factors;
@@ -120,11 +125,12 @@ impl FactorStore for MemoryStore {
         if kept.factor.confirmed_at.is_some() || kept.last_step >= step {
             return Ok(false);
         }
-        kept.factor.confirmed_at = Some(at);
+        kept.factor.confirmed_at = Some(others.at);
         kept.last_step = step;
         factors.passed.insert(credential, (factor.user, PassedBy::Totp));
         factors.tries.remove(&factor.user);
         self.outbox.push(fact);
+        self.end_sessions(&mut state, factor.user, others.which(), others.at, &others.fact);
         Ok(true)
     }
 
@@ -175,7 +181,12 @@ impl FactorStore for MemoryStore {
         Ok(true)
     }
 
-    async fn remove_factor(&self, factor: &Factor, fact: OutboxEvent) -> Result<bool, StoreError> {
+    async fn remove_factor(
+        &self,
+        factor: &Factor,
+        fact: OutboxEvent,
+        others: Option<&Closing>,
+    ) -> Result<bool, StoreError> {
         let mut state = self.state();
         let factors = &mut state.factors;
         let Some(kept) = factors.same(factor) else {
@@ -188,6 +199,9 @@ impl FactorStore for MemoryStore {
             .passed
             .retain(|_, (user, by)| *user != factor.user || *by != PassedBy::Totp);
         self.outbox.push(fact);
+        if let Some(others) = others {
+            self.end_sessions(&mut state, factor.user, others.which(), others.at, &others.fact);
+        }
         Ok(true)
     }
 

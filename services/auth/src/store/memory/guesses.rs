@@ -23,6 +23,13 @@ impl Book {
             self.guesses.insert(counter.key, guesses);
         }
     }
+
+    fn stand(&self, counters: &[Counter], place: &Hash, now: DateTime<Utc>) -> Standing {
+        Standing {
+            waits: self.waits(counters, now),
+            known: self.places.contains_key(place),
+        }
+    }
 }
 
 #[async_trait]
@@ -33,26 +40,27 @@ impl GuessStore for MemoryStore {
         place: &Hash,
         now: DateTime<Utc>,
     ) -> Result<Standing, StoreError> {
-        let book = &self.state().book;
-        Ok(Standing {
-            waits: book.waits(counters, now),
-            known: book.places.contains_key(place),
-        })
+        Ok(self.state().book.stand(counters, place, now))
     }
 
     async fn count_guess(
         &self,
         counters: &[Counter],
+        place: &Hash,
         now: DateTime<Utc>,
         failure: Option<Failure>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<TimeDelta>, StoreError> {
         let book = &mut self.state().book;
+        let wait = book.stand(counters, place, now).wait(counters);
+        if wait.is_some() {
+            return Ok(wait);
+        }
         book.count(counters, now);
         if let Some(failure) = failure {
             book.sign_ins.insert(failure.sign_in.id, failure.sign_in);
             self.outbox.push(failure.fact);
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn reserve_guess(
@@ -70,17 +78,20 @@ impl GuessStore for MemoryStore {
 
     async fn forget_guesses(
         &self,
-        keys: &[Hash],
-        place: Option<(Hash, UserId)>,
+        counters: &[Counter],
+        own: &Hash,
+        place: &Hash,
+        user: Option<UserId>,
         now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<TimeDelta>, StoreError> {
         let book = &mut self.state().book;
-        for key in keys {
-            book.guesses.remove(key);
+        let wait = book.stand(counters, place, now).wait(counters);
+        if wait.is_some() {
+            return Ok(wait);
         }
-        let place = place.map(|(place, user)| (place, (user, now)));
-        book.places.extend(place);
-        Ok(())
+        book.guesses.remove(own);
+        book.places.extend(user.map(|user| (*place, (user, now))));
+        Ok(None)
     }
 
     async fn sweep_guesses(&self, now: DateTime<Utc>) -> Result<(), StoreError> {

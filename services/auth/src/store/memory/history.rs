@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{MemoryStore, State};
 use crate::domain::{Guesses, Hash, MailPurpose, Session, SignIn, Which};
 use crate::store::history::{HistoryStore, Slice};
-use crate::store::{StoreError, closed_fact};
+use crate::store::{StoreError, closed_fact, new_place_fact};
 
 /// What is kept of how people come in.
 #[derive(Debug, Default)]
@@ -23,6 +23,22 @@ pub(super) struct Book {
     pub(super) places: BTreeMap<Hash, (UserId, DateTime<Utc>)>,
     pub(super) mail_tokens: BTreeMap<Hash, (MailPurpose, UserId, DateTime<Utc>)>,
     pub(super) verified: BTreeMap<UserId, DateTime<Utc>>,
+}
+
+impl Book {
+    /// The fact that a person who signed in before comes from a new place.
+    pub(super) fn new_place(&self, session: &Session, opened: &OutboxEvent) -> Option<OutboxEvent> {
+        let before = || {
+            let mine = self.sign_ins.values();
+            mine.filter(|sign_in| sign_in.user == session.user && sign_in.session.is_some())
+        };
+        before().next()?;
+        let trace = &session.trace;
+        let new = |own: &str, of: fn(&SignIn) -> &str| !own.is_empty() && before().all(|one| of(one) != own);
+        let network = new(&trace.network, |one| &one.trace.network);
+        let agent = new(&trace.agent, |one| &one.trace.agent);
+        (network || agent).then(|| new_place_fact(opened, session, network, agent))
+    }
 }
 
 impl MemoryStore {

@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use causeway_context::UserId;
 use causeway_outbox::OutboxEvent;
+use chrono::{DateTime, Utc};
 
 use super::MemoryStore;
-use crate::domain::{AccountState, Identity, Member};
+use crate::domain::{AccountState, Identity, Member, Proof};
 use crate::store::{IdentityStore, StoreError};
 
 #[async_trait]
@@ -33,5 +34,11 @@ impl IdentityStore for MemoryStore {
 
     async fn find_identity(&self, identity: &Identity) -> Result<Option<Member>, StoreError> {
         Ok(self.state().identities.get(identity).cloned())
+    }
+
+    async fn use_proof(&self, proof: &Proof, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        state.used_proofs.retain(|_, end| *end >= now);
+        Ok(state.used_proofs.insert(proof.hash, proof.expires_at).is_none())
     }
 }

@@ -33,7 +33,8 @@ impl RecoveryStore for MemoryStore {
         let Some(user) = account.map(|account| account.user) else {
             return Ok(false);
         };
-        if token.purpose == MailPurpose::Verify && state.book.verified.contains_key(&user) {
+        let proven = token.purpose == MailPurpose::Verify && state.book.verified.contains_key(&user);
+        if proven || state.disabled.contains_key(&user) {
             return Ok(false);
         }
         let row = (token.purpose, user, token.expires_at);

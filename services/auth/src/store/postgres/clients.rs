@@ -7,15 +7,17 @@ use causeway_context::{UserId, WorkspaceId};
 use causeway_crypto::{Scheme, StoredSecret};
 use causeway_database::{SystemTx, WorkspaceTx};
 use causeway_outbox::OutboxEvent;
+use causeway_revocation::insert_revocations;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::{PgStore, corrupt, failed, hash, keep};
-use crate::domain::{Client, ClientId, ClientSecret, Grant, TokenName};
+use crate::SCHEMA;
+use crate::domain::{Client, ClientId, ClientSecret, Grant, Hash, TokenName};
 use crate::page::Page;
-use crate::store::{ClientStore, RevokedAccess, StoreError};
+use crate::store::{ClientStore, Revoked, RevokedAccess, StoreError};
 
 diesel::table! {
     auth.clients (workspace_id, id) {
@@ -50,6 +52,15 @@ diesel::table! {
     auth.client_index (client_id) {
         client_id -> Uuid,
         workspace -> Uuid,
+    }
+}
+
+diesel::table! {
+    auth.client_secret_index (hash) {
+        hash -> Bytea,
+        workspace -> Uuid,
+        secret_id -> Uuid,
+        client_id -> Uuid,
     }
 }
 
@@ -197,6 +208,23 @@ async fn add_secrets(tx: &mut AsyncPgConnection, client: &Client) -> Result<(), 
         .execute(tx)
         .await
         .map_err(failed)?;
+    let places: Vec<_> = client
+        .secrets
+        .iter()
+        .map(|secret| {
+            (
+                client_secret_index::hash.eq(secret.stored.hash.as_slice()),
+                client_secret_index::workspace.eq(client.workspace.0),
+                client_secret_index::secret_id.eq(secret.id),
+                client_secret_index::client_id.eq(client.id.0),
+            )
+        })
+        .collect();
+    diesel::insert_into(client_secret_index::table)
+        .values(places)
+        .execute(tx)
+        .await
+        .map_err(failed)?;
     Ok(())
 }
 
@@ -282,8 +310,31 @@ impl ClientStore for PgStore {
             .await
     }
 
-    async fn change_client(&self, client: &Client, fact: OutboxEvent) -> Result<bool, StoreError> {
+    async fn client_of_secret(&self, hashes: &[Hash]) -> Result<Option<(WorkspaceId, ClientId)>, StoreError> {
+        let hashes: Vec<&[u8]> = hashes.iter().map(Hash::as_slice).collect();
+        let hashes = &hashes;
+        self.database
+            .system(
+                "auth.find_client_secret_place",
+                async |tx: &mut SystemTx| -> Result<_, StoreError> {
+                    let query = client_secret_index::table
+                        .filter(client_secret_index::hash.eq_any(hashes))
+                        .select((client_secret_index::workspace, client_secret_index::client_id));
+                    let found: Option<(Uuid, Uuid)> = query.first(tx).await.optional().map_err(failed)?;
+                    Ok(found.map(|(workspace, client)| (WorkspaceId(workspace), ClientId(client))))
+                },
+            )
+            .await
+    }
+
+    async fn change_client(
+        &self,
+        client: &Client,
+        ended: Option<Revoked>,
+        fact: OutboxEvent,
+    ) -> Result<bool, StoreError> {
         let fact = &fact;
+        let ended = &ended.into_iter().collect::<Vec<_>>();
         self.database
             .workspace(
                 "auth.change_client",
@@ -304,6 +355,7 @@ impl ClientStore for PgStore {
                         .filter(client_secrets::client_id.eq(client.id.0));
                     diesel::delete(secrets).execute(tx).await.map_err(failed)?;
                     add_secrets(tx, client).await?;
+                    insert_revocations(tx, SCHEMA.name, ended).await.map_err(failed)?;
                     keep(tx, fact).await?;
                     Ok(true)
                 },
@@ -328,6 +380,14 @@ impl ClientStore for PgStore {
                             client_secrets::scheme.eq(new.scheme.tag()),
                             client_secrets::pepper_id.eq(new.scheme.pepper()),
                         ))
+                        .execute(tx)
+                        .await
+                        .map_err(failed)?;
+                    let place = client_secret_index::table
+                        .filter(client_secret_index::workspace.eq(workspace.0))
+                        .filter(client_secret_index::secret_id.eq(secret));
+                    diesel::update(place)
+                        .set(client_secret_index::hash.eq(new.hash.as_slice()))
                         .execute(tx)
                         .await
                         .map_err(failed)?;

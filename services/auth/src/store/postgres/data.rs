@@ -8,7 +8,7 @@ use causeway_holder::{
 };
 use causeway_revocation::{Ended, Revocation, insert_revocations};
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, BigInt, Binary, Integer, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Binary, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension as _, QueryableByName, sql_query};
 use diesel_async::RunQueryDsl as _;
 use tokio::sync::mpsc;
@@ -252,5 +252,53 @@ impl DataStore for PgStore {
             Err(ExportError::Snapshot) => Ok(export_rows(database, &HOLDING, workspace, None, &parts).await?),
             answer => Ok(answer?),
         }
+    }
+
+    async fn workspaces_with_history(
+        &self,
+        after: Option<WorkspaceId>,
+        limit: usize,
+    ) -> Result<Vec<WorkspaceId>, StoreError> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = SqlUuid)]
+            workspace: Uuid,
+        }
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.database
+            .system(
+                "auth.workspaces_with_history",
+                async |tx: &mut SystemTx| -> Result<_, StoreError> {
+                    let rows: Vec<Row> = sql_query(
+                        "SELECT DISTINCT workspace FROM auth.sign_ins WHERE $1 IS NULL OR workspace > $1 \
+                         ORDER BY workspace LIMIT $2",
+                    )
+                    .bind::<Nullable<SqlUuid>, _>(after.map(|after| after.0))
+                    .bind::<BigInt, _>(limit)
+                    .load(tx)
+                    .await
+                    .map_err(failed)?;
+                    Ok(rows.into_iter().map(|row| WorkspaceId(row.workspace)).collect())
+                },
+            )
+            .await
+    }
+
+    async fn forget_sign_ins(&self, workspace: WorkspaceId, before: DateTime<Utc>) -> Result<(), StoreError> {
+        self.database
+            .workspace(
+                "auth.forget_sign_ins",
+                workspace,
+                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
+                    sql_query("DELETE FROM auth.sign_ins WHERE workspace = $1 AND at < $2")
+                        .bind::<SqlUuid, _>(workspace.0)
+                        .bind::<Timestamptz, _>(before)
+                        .execute(tx)
+                        .await
+                        .map_err(failed)?;
+                    Ok(())
+                },
+            )
+            .await
     }
 }

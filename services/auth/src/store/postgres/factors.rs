@@ -14,11 +14,13 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use self::rows::{
-    FactorRow, TriesRow, add_codes, enrol, factor_tries, factors, forgive, key_fences, pass, passed_factors,
-    recovery_codes, second_factors,
+    FactorRow, TriesRow, add_codes, enrol, factor_tries, factors, forgive, key_fences, pass, recovery_codes,
 };
+pub(super) use self::rows::{passed_factors, second_factors};
+use super::history::end_sessions;
 use super::{PgStore, corrupt, failed, keep};
 use crate::domain::{Admission, Factor, FactorStanding, Hash, NewFactor, PassedBy, SealedSeed, Tries};
+use crate::store::history::Closing;
 use crate::store::{FactorStore, StoreError};
 
 #[async_trait]
@@ -124,10 +126,10 @@ impl FactorStore for PgStore {
         factor: &Factor,
         step: i64,
         credential: Uuid,
-        at: DateTime<Utc>,
         fact: OutboxEvent,
+        others: &Closing,
     ) -> Result<bool, StoreError> {
-        let fact = &fact;
+        let (fact, at, life) = (&fact, others.at, self.life);
         self.database
             .system(
                 "auth.confirm_factor",
@@ -149,6 +151,7 @@ impl FactorStore for PgStore {
                         pass(tx, factor.user, credential, PassedBy::Totp, at).await?;
                         forgive(tx, factor.user).await?;
                         keep(tx, fact).await?;
+                        end_sessions(tx, factor.user, others.which(), at, life, &others.fact).await?;
                     }
                     Ok(changed == 1)
                 },
@@ -242,8 +245,13 @@ impl FactorStore for PgStore {
             .await
     }
 
-    async fn remove_factor(&self, factor: &Factor, fact: OutboxEvent) -> Result<bool, StoreError> {
-        let fact = &fact;
+    async fn remove_factor(
+        &self,
+        factor: &Factor,
+        fact: OutboxEvent,
+        others: Option<&Closing>,
+    ) -> Result<bool, StoreError> {
+        let (fact, life) = (&fact, self.life);
         self.database
             .workspace(
                 "auth.remove_factor",
@@ -262,6 +270,10 @@ impl FactorStore for PgStore {
                         .filter(passed_factors::passed_by.eq(PassedBy::Totp.as_str()));
                     diesel::delete(passed).execute(tx).await.map_err(failed)?;
                     keep(tx, fact).await?;
+                    if let Some(others) = others {
+                        let which = others.which();
+                        end_sessions(tx, factor.user, which, others.at, life, &others.fact).await?;
+                    }
                     Ok(true)
                 },
             )

@@ -114,6 +114,48 @@ fn keys(counters: &[Counter]) -> Vec<Vec<u8>> {
     counters.iter().map(|counter| counter.key.to_vec()).collect()
 }
 
+async fn stand(
+    tx: &mut SystemTx,
+    counters: &[Counter],
+    place: &Hash,
+    now: DateTime<Utc>,
+) -> Result<Standing, StoreError> {
+    let rows: Vec<Row> = guesses::table
+        .filter(guesses::key.eq_any(keys(counters)))
+        .select(Row::as_select())
+        .load(tx)
+        .await
+        .map_err(failed)?;
+    let known: Option<Uuid> = known_places::table
+        .find(place.as_slice())
+        .select(known_places::user_id)
+        .first(tx)
+        .await
+        .optional()
+        .map_err(failed)?;
+    Ok(Standing {
+        waits: waits(&rows, counters, now),
+        known: known.is_some(),
+    })
+}
+
+async fn know(tx: &mut SystemTx, place: &Hash, user: UserId, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let row = (
+        known_places::place.eq(place.as_slice()),
+        known_places::user_id.eq(user.0),
+        known_places::seen_at.eq(now),
+    );
+    diesel::insert_into(known_places::table)
+        .values(row)
+        .on_conflict(known_places::place)
+        .do_update()
+        .set((known_places::user_id.eq(user.0), known_places::seen_at.eq(now)))
+        .execute(tx)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
 #[async_trait]
 impl GuessStore for PgStore {
     async fn guesses(
@@ -123,44 +165,31 @@ impl GuessStore for PgStore {
         now: DateTime<Utc>,
     ) -> Result<Standing, StoreError> {
         self.database
-            .system(
-                "auth.guesses",
-                async |tx: &mut SystemTx| -> Result<Standing, StoreError> {
-                    let rows: Vec<Row> = guesses::table
-                        .filter(guesses::key.eq_any(keys(counters)))
-                        .select(Row::as_select())
-                        .load(tx)
-                        .await
-                        .map_err(failed)?;
-                    let known: Option<Uuid> = known_places::table
-                        .find(place.as_slice())
-                        .select(known_places::user_id)
-                        .first(tx)
-                        .await
-                        .optional()
-                        .map_err(failed)?;
-                    Ok(Standing {
-                        waits: waits(&rows, counters, now),
-                        known: known.is_some(),
-                    })
-                },
-            )
+            .system("auth.guesses", async |tx: &mut SystemTx| {
+                stand(tx, counters, place, now).await
+            })
             .await
     }
 
     async fn count_guess(
         &self,
         counters: &[Counter],
+        place: &Hash,
         now: DateTime<Utc>,
         failure: Option<Failure>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<TimeDelta>, StoreError> {
         let failure = failure.as_ref();
         self.database
             .system(
                 "auth.count_guess",
-                async |tx: &mut SystemTx| -> Result<(), StoreError> {
-                    count(tx, counters, now).await?;
-                    keep_failure(tx, failure).await
+                async |tx: &mut SystemTx| -> Result<_, StoreError> {
+                    take_turns(tx, counters).await?;
+                    let wait = stand(tx, counters, place, now).await?.wait(counters);
+                    if wait.is_none() {
+                        count(tx, counters, now).await?;
+                        keep_failure(tx, failure).await?;
+                    }
+                    Ok(wait)
                 },
             )
             .await
@@ -194,35 +223,29 @@ impl GuessStore for PgStore {
 
     async fn forget_guesses(
         &self,
-        keys: &[Hash],
-        place: Option<(Hash, UserId)>,
+        counters: &[Counter],
+        own: &Hash,
+        place: &Hash,
+        user: Option<UserId>,
         now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.to_vec()).collect();
-        let keys = &keys;
+    ) -> Result<Option<TimeDelta>, StoreError> {
         self.database
             .system(
                 "auth.forget_guesses",
-                async |tx: &mut SystemTx| -> Result<(), StoreError> {
-                    diesel::delete(guesses::table.filter(guesses::key.eq_any(keys)))
+                async |tx: &mut SystemTx| -> Result<_, StoreError> {
+                    take_turns(tx, counters).await?;
+                    let wait = stand(tx, counters, place, now).await?.wait(counters);
+                    if wait.is_some() {
+                        return Ok(wait);
+                    }
+                    diesel::delete(guesses::table.find(own.as_slice()))
                         .execute(tx)
                         .await
                         .map_err(failed)?;
-                    let Some((place, user)) = place else { return Ok(()) };
-                    let row = (
-                        known_places::place.eq(place.as_slice()),
-                        known_places::user_id.eq(user.0),
-                        known_places::seen_at.eq(now),
-                    );
-                    diesel::insert_into(known_places::table)
-                        .values(row)
-                        .on_conflict(known_places::place)
-                        .do_update()
-                        .set((known_places::user_id.eq(user.0), known_places::seen_at.eq(now)))
-                        .execute(tx)
-                        .await
-                        .map_err(failed)?;
-                    Ok(())
+                    if let Some(user) = user {
+                        know(tx, place, user, now).await?;
+                    }
+                    Ok(None)
                 },
             )
             .await

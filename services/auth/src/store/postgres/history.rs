@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Nullable, Timestamptz, Uuid as SqlUuid};
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::guesses::known_places;
@@ -25,7 +25,7 @@ use crate::store::{AccessLife, StoreError, closed_fact};
 const CLOSE: &str = "\
 UPDATE auth.sessions SET closed_at = $1
 WHERE user_id = $2 AND closed_at IS NULL
-  AND ($3 IS NULL OR workspace = $3) AND ($4 IS NULL OR id <> $4)
+  AND ($3::uuid IS NULL OR workspace = $3) AND ($4::uuid IS NULL OR id <> $4)
 RETURNING id, workspace";
 
 #[derive(QueryableByName)]
@@ -38,7 +38,7 @@ struct Closed {
 
 /// Ends sessions of a person, with what tells of it.
 pub(super) async fn end_sessions(
-    tx: &mut SystemTx,
+    tx: &mut AsyncPgConnection,
     user: UserId,
     which: Which,
     at: DateTime<Utc>,

@@ -9,8 +9,9 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
+use super::sessions::use_up;
 use super::{PgStore, corrupt, failed, keep};
-use crate::domain::{AccountState, Identity, Member, Provider};
+use crate::domain::{AccountState, Identity, Member, Proof, Provider};
 use crate::store::{IdentityStore, StoreError};
 
 diesel::table! {
@@ -131,6 +132,15 @@ impl IdentityStore for PgStore {
             .system(
                 "auth.find_identity",
                 async |tx: &mut SystemTx| -> Result<Option<Member>, StoreError> { find(tx, identity).await },
+            )
+            .await
+    }
+
+    async fn use_proof(&self, proof: &Proof, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        self.database
+            .system(
+                "auth.use_proof",
+                async |tx: &mut SystemTx| -> Result<bool, StoreError> { use_up(tx, proof, now).await },
             )
             .await
     }

@@ -35,7 +35,8 @@ diesel::allow_tables_to_appear_in_same_query!(mail_tokens, accounts);
 const ISSUE: &str = "\
 INSERT INTO auth.mail_tokens (hash, purpose, user_id, created_at, expires_at)
 SELECT $1, $2, user_id, $3, $4 FROM auth.accounts
-WHERE email = $5 AND state = 'active' AND NOT ($2 = 'verify' AND email_verified_at IS NOT NULL)";
+WHERE email = $5 AND state = 'active' AND NOT ($2 = 'verify' AND email_verified_at IS NOT NULL)
+  AND NOT EXISTS (SELECT FROM auth.disabled_persons WHERE disabled_persons.user_id = accounts.user_id)";
 
 /// Uses a token up; answers whose it was.
 async fn use_up(

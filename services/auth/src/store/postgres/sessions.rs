@@ -8,17 +8,18 @@ use causeway_revocation::{Ended, Revocation, insert_revocations};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Bytea, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Bool, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::accounts::accounts;
-use super::{PgStore, failed, hash, keep};
+use super::persons::may_enter;
+use super::{PgStore, failed, keep, refresh_tokens};
 use crate::SCHEMA;
 use crate::domain::{
     Hash, NewSession, Opened, PasswordHash, Proof, RefreshToken, Session, SessionToken, SignIn, Trace,
 };
-use crate::store::{SessionStore, StoreError};
+use crate::store::{SessionStore, StoreError, new_place_fact};
 
 diesel::table! {
     auth.sessions (id) {
@@ -33,17 +34,6 @@ diesel::table! {
         idle_until -> Timestamptz,
         expires_at -> Timestamptz,
         closed_at -> Nullable<Timestamptz>,
-    }
-}
-
-diesel::table! {
-    auth.refresh_tokens (hash) {
-        hash -> Bytea,
-        session_id -> Uuid,
-        generation -> Integer,
-        issued_at -> Timestamptz,
-        expires_at -> Timestamptz,
-        used_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -67,9 +57,6 @@ diesel::table! {
     }
 }
 
-diesel::joinable!(refresh_tokens -> sessions (session_id));
-diesel::allow_tables_to_appear_in_same_query!(refresh_tokens, sessions);
-
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = sessions, check_for_backend(diesel::pg::Pg))]
 pub(super) struct SessionRow {
@@ -84,17 +71,6 @@ pub(super) struct SessionRow {
     idle_until: DateTime<Utc>,
     expires_at: DateTime<Utc>,
     closed_at: Option<DateTime<Utc>>,
-}
-
-#[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = refresh_tokens, check_for_backend(diesel::pg::Pg))]
-struct TokenRow {
-    hash: Vec<u8>,
-    session_id: Uuid,
-    generation: i32,
-    issued_at: DateTime<Utc>,
-    expires_at: DateTime<Utc>,
-    used_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Queryable, Selectable, Insertable)]
@@ -148,34 +124,6 @@ impl From<SessionRow> for Session {
     }
 }
 
-impl From<&RefreshToken> for TokenRow {
-    fn from(token: &RefreshToken) -> Self {
-        Self {
-            hash: token.hash.to_vec(),
-            session_id: token.session.0,
-            generation: token.generation,
-            issued_at: token.issued_at,
-            expires_at: token.expires_at,
-            used_at: token.used_at,
-        }
-    }
-}
-
-impl TryFrom<TokenRow> for RefreshToken {
-    type Error = StoreError;
-
-    fn try_from(row: TokenRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            hash: hash(row.hash)?,
-            session: SessionId(row.session_id),
-            generation: row.generation,
-            issued_at: row.issued_at,
-            expires_at: row.expires_at,
-            used_at: row.used_at,
-        })
-    }
-}
-
 impl From<&SignIn> for SignInRow {
     fn from(sign_in: &SignIn) -> Self {
         Self {
@@ -212,7 +160,7 @@ impl From<SignInRow> for SignIn {
 const SWEPT: i64 = 16;
 
 /// Notes that a proof was used. False if it was before. A transaction that uses the same one waits here for the other.
-async fn use_up(tx: &mut SystemTx, proof: &Proof, now: DateTime<Utc>) -> Result<bool, StoreError> {
+pub(super) async fn use_up(tx: &mut SystemTx, proof: &Proof, now: DateTime<Utc>) -> Result<bool, StoreError> {
     let ended: Vec<Vec<u8>> = used_proofs::table
         .filter(used_proofs::expires_at.lt(now))
         .order(used_proofs::expires_at)
@@ -254,6 +202,41 @@ async fn has_password(tx: &mut SystemTx, user: UserId, password: &PasswordHash) 
     Ok(found.is_some())
 }
 
+#[derive(QueryableByName)]
+struct Seen {
+    #[diesel(sql_type = Bool)]
+    before: bool,
+    #[diesel(sql_type = Bool)]
+    network: bool,
+    #[diesel(sql_type = Bool)]
+    agent: bool,
+}
+
+const SEEN: &str = "\
+SELECT count(*) > 0 AS before, coalesce(bool_or(network = $2), false) AS network,
+       coalesce(bool_or(agent = $3), false) AS agent
+FROM auth.sign_ins WHERE user_id = $1 AND session_id IS NOT NULL";
+
+/// The fact that a person who signed in before comes from a new place.
+async fn new_place(
+    tx: &mut SystemTx,
+    session: &Session,
+    opened: &OutboxEvent,
+) -> Result<Option<OutboxEvent>, StoreError> {
+    let trace = &session.trace;
+    let seen: Seen = sql_query(SEEN)
+        .bind::<SqlUuid, _>(session.user.0)
+        .bind::<Text, _>(&trace.network)
+        .bind::<Text, _>(&trace.agent)
+        .get_result(tx)
+        .await
+        .map_err(failed)?;
+    let network = !trace.network.is_empty() && !seen.network;
+    let agent = !trace.agent.is_empty() && !seen.agent;
+    let new = seen.before && (network || agent);
+    Ok(new.then(|| new_place_fact(opened, session, network, agent)))
+}
+
 async fn insert(tx: &mut SystemTx, new: &NewSession) -> Result<(), StoreError> {
     diesel::insert_into(sessions::table)
         .values(&SessionRow::from(&new.session))
@@ -261,11 +244,7 @@ async fn insert(tx: &mut SystemTx, new: &NewSession) -> Result<(), StoreError> {
         .await
         .map_err(failed)?;
     if let Some(token) = &new.token {
-        diesel::insert_into(refresh_tokens::table)
-            .values(&TokenRow::from(token))
-            .execute(tx)
-            .await
-            .map_err(failed)?;
+        refresh_tokens::insert(tx, token).await?;
     }
     diesel::insert_into(sign_ins::table)
         .values(&SignInRow::from(&SignIn::of(&new.session)))
@@ -275,22 +254,6 @@ async fn insert(tx: &mut SystemTx, new: &NewSession) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The whole rotation (REF-02). Of many at once, the first has the token's row; the others wait for it and then find the
-/// token used. A session that ends at the same time takes the rotation with it: its row is written by both.
-const ROTATE: &str = "\
-WITH used AS (
-    UPDATE auth.refresh_tokens SET used_at = $2
-    WHERE hash = $1 AND session_id = $3 AND used_at IS NULL AND expires_at > $2
-    RETURNING session_id, generation
-), live AS (
-    UPDATE auth.sessions SET last_used_at = $2, idle_until = $5
-    FROM used
-    WHERE id = used.session_id AND closed_at IS NULL AND sessions.expires_at > $2
-    RETURNING id, used.generation
-)
-INSERT INTO auth.refresh_tokens (hash, session_id, generation, issued_at, expires_at)
-SELECT $4, id, generation + 1, $2, $5 FROM live";
-
 #[async_trait]
 impl SessionStore for PgStore {
     async fn open_session(&self, new: &NewSession, fact: OutboxEvent) -> Result<Opened, StoreError> {
@@ -299,6 +262,9 @@ impl SessionStore for PgStore {
             .system(
                 "auth.open_session",
                 async |tx: &mut SystemTx| -> Result<Opened, StoreError> {
+                    if !may_enter(tx, new.session.user).await? {
+                        return Ok(Opened::Disabled);
+                    }
                     if let Some(password) = &new.password
                         && !has_password(tx, new.session.user, password).await?
                     {
@@ -309,8 +275,12 @@ impl SessionStore for PgStore {
                     {
                         return Ok(Opened::ProofUsed);
                     }
+                    let alert = new_place(tx, &new.session, fact).await?;
                     insert(tx, new).await?;
                     keep(tx, fact).await?;
+                    if let Some(alert) = alert {
+                        keep(tx, &alert).await?;
+                    }
                     Ok(Opened::Done)
                 },
             )
@@ -318,48 +288,11 @@ impl SessionStore for PgStore {
     }
 
     async fn find_refresh_token(&self, hash: &Hash) -> Result<Option<SessionToken>, StoreError> {
-        self.database
-            .system(
-                "auth.find_refresh_token",
-                async |tx: &mut SystemTx| -> Result<Option<SessionToken>, StoreError> {
-                    let found: Option<(TokenRow, SessionRow)> = refresh_tokens::table
-                        .inner_join(sessions::table)
-                        .filter(refresh_tokens::hash.eq(hash.as_slice()))
-                        .select((TokenRow::as_select(), SessionRow::as_select()))
-                        .first(tx)
-                        .await
-                        .optional()
-                        .map_err(failed)?;
-                    let Some((token, session)) = found else {
-                        return Ok(None);
-                    };
-                    Ok(Some(SessionToken {
-                        token: token.try_into()?,
-                        session: session.into(),
-                    }))
-                },
-            )
-            .await
+        self.refreshes.find(&self.database, hash).await
     }
 
     async fn rotate(&self, used: &Hash, successor: &RefreshToken) -> Result<bool, StoreError> {
-        self.database
-            .system(
-                "auth.rotate",
-                async |tx: &mut SystemTx| -> Result<bool, StoreError> {
-                    let added = sql_query(ROTATE)
-                        .bind::<Bytea, _>(used.as_slice())
-                        .bind::<Timestamptz, _>(successor.issued_at)
-                        .bind::<SqlUuid, _>(successor.session.0)
-                        .bind::<Bytea, _>(successor.hash.as_slice())
-                        .bind::<Timestamptz, _>(successor.expires_at)
-                        .execute(tx)
-                        .await
-                        .map_err(failed)?;
-                    Ok(added == 1)
-                },
-            )
-            .await
+        self.refreshes.rotate(&self.database, used, successor).await
     }
 
     async fn find_session(&self, session: SessionId) -> Result<Option<Session>, StoreError> {

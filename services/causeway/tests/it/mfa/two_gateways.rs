@@ -4,6 +4,7 @@ use causeway_testkit::TestDb;
 use secrecy::ExposeSecret as _;
 
 use super::*;
+use crate::revocation::until_refused;
 
 const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
@@ -182,6 +183,42 @@ async fn a_seed_survives_the_rotation_of_its_key() {
         .expect("installed");
     ada.login(&other.anonymous(), &code).await.json(200);
     drop(database);
+    one.end().await;
+    other.end().await;
+}
+
+/// REF-06, MFA-07: what was opened with less, or with a factor that is gone, ends with the change.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_factor_that_comes_or_goes_ends_the_other_sessions_within_five_seconds() {
+    let Some((_database, one, other)) = two_gateways().await else {
+        return;
+    };
+    let both = |token: &str| [one.anonymous().bearer(token), other.anonymous().bearer(token)];
+    let ada = one.account("ada").await;
+    let body = json!({"email": ada.email, "password": ada.password});
+    let before = other.anonymous().post("/auth/login", body).await.json(200);
+    let before = both(&text(&before, "access_token"));
+    for client in &before {
+        client.get("/v1/me").await.json(200);
+    }
+    let Some(ada) = enrol_in(ada).await else { return };
+    let enrolled = until_refused(&before).await;
+    let code = &ada.recovery_codes[0];
+    let session = ada.login(&other.anonymous(), code).await.json(200);
+    let session = both(&text(&session, "access_token"));
+    for client in &session {
+        client.get("/v1/me").await.json(200);
+    }
+    let code = json!({"code": ada.recovery_codes[1]}).to_string();
+    let kind = Some("application/json");
+    let wrong = json!({"code": "000000"}).to_string();
+    let refused = ada.client.send("DELETE", "/v1/me/mfa/totp", &wrong, kind).await;
+    assert_eq!(refused.reason(400), "INVALID_CODE");
+    let removed = ada.client.send("DELETE", "/v1/me/mfa/totp", &code, kind).await;
+    removed.json(200);
+    let gone = until_refused(&session).await;
+    println!("others ended after the enrolment {enrolled:?}, after the removal {gone:?}");
+    ada.client.get("/v1/me").await.json(200);
     one.end().await;
     other.end().await;
 }

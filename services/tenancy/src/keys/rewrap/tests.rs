@@ -32,7 +32,7 @@ async fn workspace(store: &dyn TenancyStore) -> WorkspaceId {
     let owner = Member {
         workspace: id,
         user: UserId::generate(),
-        role: Role::Owner,
+        role: Role::Owner.into(),
         joined_at: now,
     };
     let fact = OutboxEvent {
@@ -71,6 +71,7 @@ async fn keyed(provider: &Arc<LocalRing>, workspaces: usize) -> (Arc<dyn Tenancy
     (store, ids)
 }
 
+/// ROT-06.
 #[tokio::test]
 async fn everything_is_wrapped_by_the_new_master_key_and_nothing_else_changes() {
     let old = ring(1, None);

@@ -13,7 +13,7 @@ use crate::store::{KeyStore as _, SecretStore as _};
 
 fn item(content: &[u8], context: &[u8]) -> Item {
     Item {
-        content: content.to_vec(),
+        content: Zeroizing::new(content.to_vec()),
         context: context.to_vec(),
     }
 }
@@ -31,7 +31,7 @@ impl World {
             .tenancy
             .decrypt(&ctx, &[item(content, context_bytes)])
             .await?;
-        Ok(opened.remove(0).content)
+        Ok(opened.remove(0).content.to_vec())
     }
 }
 
@@ -130,7 +130,7 @@ async fn a_batch_opens_as_a_whole_or_names_what_does_not() {
     assert_eq!(contents, [b"a", b"b", b"a"]);
     back.swap(1, 2);
     back[1].context = b"2".to_vec();
-    let error = world.tenancy.decrypt(&ctx, &back).await.expect_err("refused");
+    let error = world.tenancy.decrypt(&ctx, &back).await.err().expect("refused");
     let message = error.to_api().message.into_owned();
     assert!(message.starts_with("ciphertext 1 "), "{message}");
 }
@@ -177,6 +177,19 @@ async fn each_call_is_a_fact_without_content_or_context() {
     assert!(!text.contains("very-secret") && !text.contains("order-of-ada"));
 }
 
+/// KEY-05: what is sealed is known from where it stands, and nobody tries whether it opens.
+#[tokio::test]
+async fn what_is_sealed_already_is_sealed_again_and_opens_layer_by_layer() {
+    let world = world();
+    let owner = world.owner().await;
+    let once = world.seal(&owner, b"content", b"c").await;
+    let twice = world.seal(&owner, &once, b"c").await;
+    assert_eq!(twice.len(), once.len() + causeway_crypto::OVERHEAD_BYTES);
+    assert_eq!(world.open(&owner, &twice, b"c").await.expect("opened"), once);
+    assert_eq!(world.open(&owner, &once, b"c").await.expect("opened"), b"content");
+}
+
+/// KEY-05, B-TEN-8.
 #[tokio::test]
 async fn without_a_master_key_nothing_is_sealed() {
     let ring = LocalRing::new(&LocalKeys::default(), false).expect("a ring");

@@ -17,12 +17,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{Lifecycle, about, may_go};
+use super::{Lifecycle, about};
 use crate::domain::{Done, Erasure, KeyState, Receipt, Retained};
 use crate::error::TenancyError;
+use crate::failpoint::{reach, reach_in};
 use crate::holders::{HolderError, Holders};
 use crate::page::Page;
-use crate::store::{TenancyStore, WorkLease};
+use crate::refusal::Refusal;
+use crate::store::{StoreError, TenancyStore, WorkLease};
 
 /// How long an erasure may go on without a sign of life from its worker. Longer than any step: a step that is slower
 /// is done twice, which changes nothing.
@@ -55,8 +57,8 @@ pub(crate) enum ErasureError {
     Lost,
 }
 
-impl From<crate::store::StoreError> for ErasureError {
-    fn from(error: crate::store::StoreError) -> Self {
+impl From<StoreError> for ErasureError {
+    fn from(error: StoreError) -> Self {
         Self::Tenancy(error.into())
     }
 }
@@ -155,14 +157,22 @@ impl ErasureJob {
     }
 
     async fn carry_out(&self, erasure: &Erasure, token: Uuid) -> Result<Option<Receipt>, ErasureError> {
-        if !self.still_possible(erasure, token).await? {
-            return Ok(None);
-        }
+        reach("erasure.claimed");
         // From here on there is no way back, whatever happens to this process (ERA-03).
-        let mut tombstone = self.store.bury(erasure, (self.clock)()).await?;
+        let mut tombstone = match self.store.bury(erasure, (self.clock)()).await {
+            Ok(tombstone) => tombstone,
+            // Between order and beginning the person has left, or has become the only owner.
+            Err(StoreError::Refused(refusal)) => {
+                self.abandon(erasure, token, refusal).await?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        reach("erasure.buried");
         if erasure.subject.is_none() {
             // The store is asked for the key at every use: from now on nothing opens, on any replica (ERA-01).
             self.store.destroy_keys(erasure.workspace, (self.clock)()).await?;
+            reach("erasure.keys_destroyed");
         }
         if let Some(subject) = erasure.subject {
             let addresses = self.addresses.of(subject).await;
@@ -172,29 +182,21 @@ impl ErasureJob {
         while self.store.doomed_objects(erasure.workspace).await? > 0 {
             self.store.purge_exports((self.clock)(), PURGE).await?;
         }
+        reach("erasure.purged");
         let done = self.done(erasure, counts).await?;
         let fact = fact_of_completion(erasure, &done);
-        Ok(Some(self.store.finish_erasure(erasure, &done, fact).await?))
+        let receipt = self.store.finish_erasure(erasure, &done, fact).await?;
+        reach("erasure.finished");
+        Ok(Some(receipt))
     }
 
-    /// Between order and beginning a person may have left, or have become the only owner. Once there is a tombstone
-    /// nobody asks any more.
-    async fn still_possible(&self, erasure: &Erasure, token: Uuid) -> Result<bool, ErasureError> {
-        let Some(user) = erasure.subject else {
-            return Ok(true);
-        };
-        let refusal = match may_go(&*self.store, erasure.workspace, user).await {
-            Ok(()) => return Ok(true),
-            Err(TenancyError::Refused(refusal)) => refusal,
-            Err(error) => return Err(error.into()),
-        };
+    /// Gives up what cannot be done and has not begun.
+    async fn abandon(&self, erasure: &Erasure, token: Uuid, refusal: Refusal) -> Result<(), ErasureError> {
         let fact = fact(erasure, "erasure.cancelled", (self.clock)()).outcome(Outcome::Failure);
         let reason = refusal.to_api().reason.to_string();
-        let given_up = self
-            .store
-            .abandon_erasure(erasure.id, token, fact.detail("reason", reason))
-            .await?;
-        Ok(!given_up)
+        let fact = fact.detail("reason", reason);
+        self.store.abandon_erasure(erasure.id, token, fact).await?;
+        Ok(())
     }
 
     async fn erase_everywhere(
@@ -220,6 +222,7 @@ impl ErasureJob {
                 .erase(EraseRequest::from(&*tombstone))
                 .await
                 .map_err(failed)?;
+            reach_in("erasure.erased", holder.name());
             counts.extend(answer.tables.into_iter().map(ErasedRows::from));
             if !answer.leaver_user_ids.is_empty() {
                 tombstone.leavers = self.leavers(&answer.leaver_user_ids).await?;
@@ -288,6 +291,11 @@ impl ErasureJob {
             retained(
                 "erasure ledger",
                 "the order, its tombstone and this receipt: ids and counts, so that a restored backup is erased again"
+                    .to_owned(),
+            ),
+            retained(
+                "backups of the other schemas",
+                "what was not sealed, until they have run out; a restore of one is erased again before anything is served"
                     .to_owned(),
             ),
         ];

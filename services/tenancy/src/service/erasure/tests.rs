@@ -162,7 +162,7 @@ async fn join(world: &World, owner: &Caller, user: UserId, role: Role) {
         workspace: owner.workspace.expect("a workspace"),
         actor: owner.user().expect("a person"),
         target: user,
-        step: MemberStep::Join(role),
+        step: MemberStep::Join(role.into()),
         at: now(),
     };
     let fact = background_fact(change.workspace, "member.added", now());
@@ -174,6 +174,7 @@ async fn actions(world: &World) -> Vec<String> {
     facts.into_iter().map(|fact| fact.action).collect()
 }
 
+/// ERA-01, ERA-06.
 #[tokio::test]
 async fn an_erased_workspace_leaves_a_receipt_and_nothing_that_opens() {
     let (world, elsewhere) = (world(), Arc::new(Elsewhere::default()));
@@ -232,6 +233,7 @@ async fn an_erased_workspace_leaves_a_receipt_and_nothing_that_opens() {
     );
 }
 
+/// ERA-03.
 #[tokio::test]
 async fn an_erasure_that_broke_off_is_gone_on_with() {
     let (world, elsewhere) = (world(), Arc::new(Elsewhere::default()));
@@ -310,6 +312,7 @@ async fn a_deleted_workspace_waits_and_can_be_taken_back() {
     );
 }
 
+/// ERA-04.
 #[tokio::test]
 async fn a_person_is_erased_alone() {
     let (world, elsewhere) = (world(), Arc::new(Elsewhere::default()));

@@ -46,6 +46,9 @@ pub(crate) enum ExportError {
     /// The bytes were not encrypted.
     #[error("encrypt the export")]
     Encrypt(#[source] std::io::Error),
+    /// The snapshot ended before everybody had sent what they see in it: some may have sent a later moment.
+    #[error("the snapshot ended before the last holder was done")]
+    Moments,
     /// A holder sent something else than rows.
     #[error("{0} sent lines that are no rows")]
     Malformed(&'static str),
@@ -111,7 +114,7 @@ impl ExportJob {
 
     async fn make(&self, export: &Export, lease: WorkLease) -> Result<(), ExportError> {
         // Held until every holder has sent its rows: they all see the same moment (EXP-02).
-        let snapshot = self.store.snapshot().await;
+        let snapshot = self.store.snapshot().await?;
         let request = ExportRequest {
             workspace_id: export.workspace.to_string(),
             snapshot: snapshot
@@ -138,6 +141,9 @@ impl ExportJob {
                 let lines = tables.take(holder.name(), &part.map_err(failed)?)?;
                 writer.write(&lines).await?;
             }
+        }
+        if snapshot.as_ref().is_some_and(|snapshot| !snapshot.is_held()) {
+            return Err(ExportError::Moments);
         }
         let tables = tables.finish();
         let manifest = json!({ "manifest": { "tables": tables } });

@@ -57,6 +57,7 @@ fn sha256(bytes: &[u8]) -> String {
     hex(digest(&SHA256, bytes).as_ref())
 }
 
+/// EXP-01, B-TEN-25.
 #[tokio::test]
 async fn an_export_has_every_table_with_its_hash_and_no_secret() {
     let world = world();
@@ -108,6 +109,7 @@ async fn an_export_has_every_table_with_its_hash_and_no_secret() {
     assert_eq!(tables["tenancy.members"].0, 1);
 }
 
+/// EXP-01.
 #[tokio::test]
 async fn an_encrypted_export_opens_for_its_recipient_alone() {
     let world = world();
@@ -131,6 +133,7 @@ async fn an_encrypted_export_opens_for_its_recipient_alone() {
     assert_eq!(open(&age::x25519::Identity::generate()), None);
 }
 
+/// EXP-01.
 #[tokio::test]
 async fn a_download_goes_on_where_it_broke() {
     let world = world();

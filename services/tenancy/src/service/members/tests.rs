@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use causeway_context::Caller;
+use causeway_contracts::Role;
 use causeway_errors::Code;
 use causeway_outbox::OutboxStore as _;
 use chrono::TimeDelta;
@@ -31,12 +32,12 @@ fn refused(code: Code, reason: &str) -> (Code, String) {
 impl World {
     async fn add(&self, by: &Caller, user: UserId, role: Role) -> Result<Member, TenancyError> {
         let ctx = context("AddMember", by.clone());
-        self.tenancy.add_member(&ctx, user, role).await
+        self.tenancy.add_member(&ctx, user, role.into()).await
     }
 
     async fn update(&self, by: &Caller, user: UserId, role: Role) -> Result<Member, TenancyError> {
         let ctx = context("UpdateMember", by.clone());
-        self.tenancy.update_member(&ctx, user, role).await
+        self.tenancy.update_member(&ctx, user, role.into()).await
     }
 
     async fn remove(&self, by: &Caller, user: UserId) -> Result<(), TenancyError> {
@@ -54,7 +55,7 @@ impl World {
         let email = Email::parse(address).expect("an address");
         let expires_at = lifetime(None, ctx.now).expect("a time");
         self.tenancy
-            .create_invitation(&ctx, email, role, expires_at)
+            .create_invitation(&ctx, email, role.into(), expires_at)
             .await
     }
 
@@ -110,12 +111,12 @@ async fn a_role_is_seen_where_memberships_are_read() {
             .filter(|one| Some(one.workspace.id) == owner.workspace);
         here.next().map(|one| one.member.role)
     };
-    assert_eq!(role().await, Some(Role::Viewer));
+    assert_eq!(role().await, Some(Role::Viewer.into()));
     world
         .update(&owner, user(&colleague), Role::Admin)
         .await
         .expect("changed");
-    assert_eq!(role().await, Some(Role::Admin));
+    assert_eq!(role().await, Some(Role::Admin.into()));
     world.remove(&owner, user(&colleague)).await.expect("removed");
     assert_eq!(role().await, None);
 }
@@ -227,7 +228,7 @@ async fn an_accepted_invitation_makes_a_member_of_the_workspace_that_wrote_it() 
     assert_eq!(Some(membership.workspace.id), owner.workspace);
     assert_eq!(
         (membership.member.user, membership.member.role),
-        (user(&somebody), Role::Editor)
+        (user(&somebody), Role::Editor.into())
     );
     let facts = world.store.outbox().unsent(10).await.expect("read");
     let last = facts.last().expect("kept");

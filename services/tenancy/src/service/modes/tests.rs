@@ -8,7 +8,7 @@ use causeway_outbox::{OutboxStore as _, RelayHandle};
 use secrecy::ExposeSecret as _;
 
 use super::*;
-use crate::domain::{AiProvider, BaseUrl};
+use crate::domain::{AiProvider, BaseUrl, Email, INVITATION_PREFIX, Invitation, MemberRole, RetentionDays};
 use crate::service::Defaults;
 use crate::service::tests::{World, context, defaults, name, person, reason, world};
 
@@ -36,7 +36,7 @@ impl World {
         made.expect("joined")
     }
 
-    async fn role_of(&self, user: UserId) -> Option<Role> {
+    async fn role_of(&self, user: UserId) -> Option<MemberRole> {
         let memberships = self.tenancy.memberships(user).await.expect("read");
         assert!(memberships.len() <= 1, "one workspace is all there is");
         memberships.first().map(|membership| membership.member.role)
@@ -56,8 +56,8 @@ async fn who_comes_first_owns_the_only_workspace_and_the_others_read() {
     assert_eq!(made.id, WorkspaceId::DEFAULT);
     assert_eq!(world.register(second).await, made);
     assert_eq!(world.register(first).await, made, "a repeat changes nothing");
-    assert_eq!(world.role_of(first).await, Some(Role::Owner));
-    assert_eq!(world.role_of(second).await, Some(Role::Viewer));
+    assert_eq!(world.role_of(first).await, Some(Role::Owner.into()));
+    assert_eq!(world.role_of(second).await, Some(Role::Viewer.into()));
     assert_eq!(world.actions().await, ["workspace.created", "member.added"]);
     let facts = world.store.outbox().unsent(10).await.expect("read");
     assert_eq!(facts[1].actor_id, second.to_string());
@@ -85,13 +85,13 @@ async fn where_one_workspace_is_all_no_other_is_made_or_seen() {
     let owner = crate::domain::Member {
         workspace: before.id,
         user,
-        role: Role::Owner,
+        role: Role::Owner.into(),
         joined_at: ctx.now,
     };
     let fact = OutboxEvent::of(&ctx).expect("audited");
     let stored = world.tenancy.store.create_workspace(&before, &owner, fact).await;
     stored.expect("stored");
-    assert_eq!(world.role_of(user).await, Some(Role::Owner));
+    assert_eq!(world.role_of(user).await, Some(Role::Owner.into()));
     let page = crate::page::Page {
         size: 10,
         after: None,
@@ -104,6 +104,35 @@ async fn where_one_workspace_is_all_no_other_is_made_or_seen() {
     );
     let stranger = UserId::generate();
     assert_eq!(world.role_of(stranger).await, None);
+
+    // Nor does an invitation lead there, be it from now or from then.
+    let there = context("CreateInvitation", person(CallerKind::User, user, before.id));
+    let email = Email::parse("ada@example.com").expect("an address");
+    let until = there.now + chrono::TimeDelta::days(1);
+    let invited = world
+        .tenancy
+        .create_invitation(&there, email.clone(), Role::Viewer.into(), until)
+        .await;
+    assert_eq!(reason(invited.map(|_| ())), refused);
+    let minted = causeway_crypto::token::mint(INVITATION_PREFIX);
+    let old = Invitation {
+        workspace: before.id,
+        id: uuid::Uuid::now_v7(),
+        email,
+        role: Role::Viewer.into(),
+        invited_by: user,
+        created_at: there.now,
+        expires_at: until,
+    };
+    let fact = OutboxEvent::of(&there).expect("audited");
+    let stored = world.tenancy.store.insert_invitation(&old, &minted.hash, fact);
+    stored.await.expect("from before the mode was set");
+    let ctx = context(
+        "AcceptInvitation",
+        person(CallerKind::User, stranger, WorkspaceId::DEFAULT),
+    );
+    let joined = world.tenancy.accept_invitation(&ctx, &minted.secret).await;
+    assert_eq!(reason(joined.map(|_| ())), refused);
 }
 
 #[tokio::test]
@@ -250,6 +279,7 @@ async fn a_tenant_is_resolved_to_its_region_and_the_tier_that_counts() {
     let expected = ResolvedTenant {
         region: "eu-central-1".to_owned(),
         rate_tier: RateTier::Standard,
+        retention: RetentionDays::parse(0).expect("a number"),
     };
     assert_eq!(world.tenancy.resolve(id).await.expect("found"), expected);
     let unknown = world.tenancy.resolve(WorkspaceId::generate()).await;

@@ -7,7 +7,7 @@ use causeway_contracts::Role;
 use tokio::task::JoinSet;
 
 use super::{Fixture, all, fact, hash, invitation, refusal, time};
-use crate::domain::{Invitation, Member, MemberStep, Membership};
+use crate::domain::{Invitation, Member, MemberRole, MemberStep, Membership};
 use crate::page::Page;
 use crate::refusal::Refusal;
 
@@ -139,7 +139,7 @@ pub(crate) async fn who_accepts_becomes_a_member(fixture: &Fixture) {
     let member = Member {
         workspace: ours.id,
         user,
-        role: Role::Editor,
+        role: Role::Editor.into(),
         joined_at: time(15),
     };
     let accepted = fixture.accept(&invited, user, time(15)).await.expect("accepted");
@@ -248,7 +248,7 @@ pub(crate) async fn invitations_end_with_what_their_writer_may_give(fixture: &Fi
     fixture.invite(&owner, "kept@example.com", Role::Owner).await;
     fixture.invite(&second, "owner@example.com", Role::Owner).await;
     fixture.invite(&second, "admin@example.com", Role::Admin).await;
-    let demote = |role| fixture.change(&owner, second.user, MemberStep::Become(role));
+    let demote = |role| fixture.change(&owner, second.user, MemberStep::Become(MemberRole::BuiltIn(role)));
     demote(Role::Admin).await.expect("changed");
     assert_eq!(addresses().await, ["kept@example.com", "admin@example.com"]);
     demote(Role::Viewer).await.expect("changed");

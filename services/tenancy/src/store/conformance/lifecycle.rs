@@ -1,16 +1,13 @@
-//! Erasures and exports.
+//! Orders of erasures, and the ledger.
 
-use causeway_holder::{Applied, Part, Tombstone};
+use causeway_holder::{Part, Tombstone};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::domain::{
-    CHUNK_BYTES, Content, Done, EXPORT_LIFE, Erasure, ErasureState, Export, ExportState, ExportedTable,
-    NO_HASH,
-};
+use crate::domain::{Done, Erasure, ErasureState, NO_HASH};
 use crate::store::WorkLease;
 
-fn erasure(workspace: WorkspaceId, subject: Option<UserId>, seconds: i64) -> Erasure {
+pub(super) fn erasure(workspace: WorkspaceId, subject: Option<UserId>, seconds: i64) -> Erasure {
     Erasure {
         id: Uuid::now_v7(),
         workspace,
@@ -23,7 +20,7 @@ fn erasure(workspace: WorkspaceId, subject: Option<UserId>, seconds: i64) -> Era
     }
 }
 
-fn lease(seconds: i64) -> WorkLease {
+pub(super) fn lease(seconds: i64) -> WorkLease {
     WorkLease {
         token: Uuid::now_v7(),
         until: time(seconds),
@@ -40,38 +37,28 @@ fn done() -> Done {
     }
 }
 
-fn export(workspace: WorkspaceId, by: UserId, seconds: i64) -> Export {
-    Export {
-        id: Uuid::now_v7(),
-        workspace,
-        requested_by: Some(by),
-        state: ExportState::Running,
-        age_recipient: None,
-        created_at: time(seconds),
-        expires_at: time(seconds) + EXPORT_LIFE,
-        content: Content::default(),
-    }
-}
-
-fn rows(applied: &Applied, table: &str) -> u64 {
-    let table = format!("tenancy.{table}");
-    let found = applied.erased.iter().find(|count| count.table == table);
-    found.map_or(0, |count| count.rows)
-}
-
 impl Fixture {
-    async fn ordered(&self, erasure: &Erasure) -> Erasure {
+    pub(super) async fn ordered(&self, erasure: &Erasure) -> Erasure {
         let fact = fact(erasure.workspace, "erasure.requested");
         self.store.order_erasure(erasure, fact).await.expect("ordered")
     }
 
-    async fn buried(&self, workspace: WorkspaceId, subject: Option<UserId>) -> Tombstone {
+    /// Another owner of the workspace, whom an erasure leaves.
+    pub(super) async fn second_owner(&self, owner: &Member) -> UserId {
+        let user = self.tenant().await.1.user;
+        let joins = change(owner, user, MemberStep::Join(Role::Owner.into()));
+        let added = fact(owner.workspace, "member.added");
+        self.store.change_member(&joins, added).await.expect("joined");
+        user
+    }
+
+    pub(super) async fn buried(&self, workspace: WorkspaceId, subject: Option<UserId>) -> Tombstone {
         let erasure = erasure(workspace, subject, 0);
         self.ordered(&erasure).await;
         self.store.bury(&erasure, time(1)).await.expect("buried")
     }
 
-    async fn lines(&self, workspace: WorkspaceId) -> Vec<Part> {
+    pub(super) async fn lines(&self, workspace: WorkspaceId) -> Vec<Part> {
         let (sender, mut receiver) = mpsc::channel(100);
         self.store.send_rows(workspace, None, sender).await.expect("sent");
         let mut parts = Vec::new();
@@ -171,6 +158,7 @@ pub(crate) async fn what_is_buried_is_not_given_up(fixture: &Fixture) {
     let (workspace, owner) = fixture.tenant().await;
     let abandoned = fact(workspace.id, "erasure.cancelled");
     let claimed = lease(20);
+    fixture.second_owner(&owner).await;
     fixture.ordered(&erasure(workspace.id, Some(owner.user), 0)).await;
     let running = fixture
         .store
@@ -214,8 +202,10 @@ pub(crate) async fn what_is_buried_is_not_given_up(fixture: &Fixture) {
     assert_eq!(state, ErasureState::Cancelled);
 }
 
+/// ERA-06.
 pub(crate) async fn receipts_are_a_chain(fixture: &Fixture) {
     let (workspace, owner) = fixture.tenant().await;
+    fixture.second_owner(&owner).await;
     let before = fixture.store.receipts().await.expect("read").len();
     let erasures = [
         erasure(workspace.id, None, 0),
@@ -225,10 +215,9 @@ pub(crate) async fn receipts_are_a_chain(fixture: &Fixture) {
         fixture.ordered(erasure).await;
         fixture.store.bury(erasure, time(1)).await.expect("buried");
     }
-    assert_eq!(
-        fixture.store.finished_tombstones().await.expect("read").len(),
-        before
-    );
+    let unfinished = fixture.store.tombstones().await.expect("read");
+    let unfinished = unfinished.iter().filter(|buried| !buried.finished);
+    assert_eq!(unfinished.count(), 2);
     let done = done();
     let finish = |erasure| {
         fixture
@@ -260,297 +249,8 @@ pub(crate) async fn receipts_are_a_chain(fixture: &Fixture) {
         (found.state, found.receipt),
         (ErasureState::Succeeded, Some(right))
     );
-    let tombstones = fixture.store.finished_tombstones().await.expect("read");
-    let subjects: Vec<Option<UserId>> = tombstones.iter().map(|tombstone| tombstone.subject).collect();
+    let buried = fixture.store.tombstones().await.expect("read");
+    assert!(buried.iter().all(|buried| buried.finished));
+    let subjects: Vec<Option<UserId>> = buried.iter().map(|buried| buried.tombstone.subject).collect();
     assert_eq!(subjects, [None, Some(owner.user)]);
-}
-
-pub(crate) async fn an_erased_workspace_is_gone_and_its_neighbour_is_not(fixture: &Fixture) {
-    let store = &fixture.store;
-    let (workspace, owner) = fixture.tenant().await;
-    let (neighbour, other) = fixture.tenant().await;
-    for (workspace, owner) in [(&workspace, &owner), (&neighbour, &other)] {
-        store
-            .insert_secret(&secret(workspace.id, "s"), fact(workspace.id, "secret.created"))
-            .await
-            .expect("added");
-        let open = invitation(owner, "ada@example.com", Role::Viewer);
-        store
-            .insert_invitation(&open, &hash(), fact(workspace.id, "invitation.created"))
-            .await
-            .expect("added");
-        let export = export(workspace.id, owner.user, 0);
-        store
-            .insert_export(&export, fact(workspace.id, "export.requested"))
-            .await
-            .expect("added");
-    }
-    let guest = change(&other, owner.user, MemberStep::Join(Role::Viewer));
-    store
-        .change_member(&guest, fact(neighbour.id, "member.added"))
-        .await
-        .expect("joined");
-    let kept = fixture.lines(neighbour.id).await;
-
-    let tombstone = fixture.buried(workspace.id, None).await;
-    let applied = store.apply_tombstone(&tombstone, time(5)).await.expect("erased");
-    for table in ["workspaces", "members", "invitations", "secrets", "exports"] {
-        assert_eq!(rows(&applied, table), 1, "{table}");
-    }
-    assert_eq!(
-        applied.leavers,
-        Vec::<Uuid>::new(),
-        "the owner is a guest next door"
-    );
-    assert_eq!(
-        store
-            .apply_tombstone(&tombstone, time(6))
-            .await
-            .expect("erased again"),
-        applied
-    );
-    assert_eq!(store.find_workspace(workspace.id).await.expect("read"), None);
-    assert_eq!(
-        store.find_secret(workspace.id, &name("s")).await.expect("read"),
-        None
-    );
-    assert!(
-        fixture
-            .lines(workspace.id)
-            .await
-            .iter()
-            .all(|part| part.rows == 0)
-    );
-    assert_eq!(fixture.lines(neighbour.id).await, kept);
-    let late = export(workspace.id, owner.user, 7);
-    let late = store
-        .insert_export(&late, fact(workspace.id, "export.requested"))
-        .await;
-    assert!(matches!(late, Err(StoreError::NoParent)));
-}
-
-pub(crate) async fn an_erased_person_is_gone_and_the_workspace_is_not(fixture: &Fixture) {
-    let store = &fixture.store;
-    let (workspace, owner) = fixture.tenant().await;
-    let (leaves, stays) = (UserId::generate(), fixture.tenant().await.1.user);
-    let (own, home) = workspace_of(leaves, 0);
-    store
-        .create_workspace(&own, &home, fact(own.id, "workspace.created"))
-        .await
-        .expect("made");
-    for user in [leaves, stays] {
-        let joins = change(&owner, user, MemberStep::Join(Role::Admin));
-        store
-            .change_member(&joins, fact(workspace.id, "member.added"))
-            .await
-            .expect("joined");
-    }
-    let member = store
-        .find_member(workspace.id, leaves)
-        .await
-        .expect("read")
-        .expect("a member");
-    let written = invitation(&member, "by@example.com", Role::Viewer);
-    let addressed = invitation(&owner, "to@example.com", Role::Viewer);
-    let neither = invitation(&owner, "else@example.com", Role::Viewer);
-    for one in [&written, &addressed, &neither] {
-        store
-            .insert_invitation(one, &hash(), fact(workspace.id, "invitation.created"))
-            .await
-            .expect("added");
-    }
-    let own = export(workspace.id, leaves, 0);
-    store
-        .insert_export(&own, fact(workspace.id, "export.requested"))
-        .await
-        .expect("added");
-    let tombstone = Tombstone {
-        addresses: vec!["to@example.com".to_owned()],
-        ..fixture.buried(workspace.id, Some(leaves)).await
-    };
-    let applied = store.apply_tombstone(&tombstone, time(5)).await.expect("erased");
-    assert_eq!(
-        (
-            rows(&applied, "members"),
-            rows(&applied, "invitations"),
-            rows(&applied, "exports")
-        ),
-        (1, 2, 1)
-    );
-    assert_eq!(applied.leavers, Vec::<Uuid>::new(), "has a workspace of its own");
-    assert_eq!(store.find_member(workspace.id, leaves).await.expect("read"), None);
-    let open = store.list_invitations(workspace.id, &all()).await.expect("read");
-    assert_eq!(open, [neither]);
-    let export = store
-        .find_export(workspace.id, own.id)
-        .await
-        .expect("read")
-        .expect("kept");
-    assert_eq!(export.requested_by, None, "the export stays and names nobody");
-    assert_eq!(store.owners(workspace.id).await.expect("read"), [owner.user]);
-    let text = format!("{:?}", fixture.lines(workspace.id).await);
-    assert!(!text.contains(&leaves.to_string()) && text.contains(&stays.to_string()));
-
-    let last = fixture.buried(workspace.id, Some(owner.user)).await;
-    let applied = store.apply_tombstone(&last, time(6)).await.expect("erased");
-    assert_eq!(applied.leavers, [owner.user.0], "belonged nowhere else");
-}
-
-pub(crate) async fn an_export_shows_nothing_sealed(fixture: &Fixture) {
-    let (workspace, _) = fixture.tenant().await;
-    let mut sealed = secret(workspace.id, "s");
-    sealed.sealed = envelope(0xAB);
-    fixture
-        .store
-        .insert_secret(&sealed, fact(workspace.id, "secret.created"))
-        .await
-        .expect("added");
-    let parts = fixture.lines(workspace.id).await;
-    let secrets = parts
-        .iter()
-        .find(|part| part.table == "tenancy.secrets")
-        .expect("exported");
-    let row: serde_json::Value = serde_json::from_slice(&secrets.lines).expect("one row");
-    assert_eq!((&row["name"], &row["kind"]), (&"s".into(), &"custom".into()));
-    assert_eq!(row.get("sealed"), None);
-    assert!(!format!("{parts:?}").contains("abababab"));
-}
-
-pub(crate) async fn an_export_is_made_by_one_and_read_in_pieces(fixture: &Fixture) {
-    let store = &fixture.store;
-    let (workspace, owner) = fixture.tenant().await;
-    let export = export(workspace.id, owner.user, 0);
-    store
-        .insert_export(&export, fact(workspace.id, "export.requested"))
-        .await
-        .expect("added");
-    let first = lease(10);
-    let (claimed, attempts) = store
-        .claim_export(time(0), first)
-        .await
-        .expect("answered")
-        .expect("due");
-    assert_eq!((claimed.id, attempts), (export.id, 1));
-    assert_eq!(
-        store.claim_export(time(5), lease(15)).await.expect("answered"),
-        None
-    );
-    let bytes = vec![7; CHUNK_BYTES];
-    store
-        .append_chunk(&export, first, 0, &bytes)
-        .await
-        .expect("added");
-    let second = lease(40);
-    let (_, attempts) = store
-        .claim_export(time(20), second)
-        .await
-        .expect("answered")
-        .expect("the lease ended");
-    assert_eq!(attempts, 2);
-    let lost = store.append_chunk(&export, first, 1, &bytes).await;
-    assert!(matches!(lost, Err(StoreError::Conflict)));
-    assert_eq!(
-        store.read_chunk(workspace.id, export.id, 0).await.expect("read"),
-        None,
-        "begun anew"
-    );
-    store
-        .append_chunk(&export, second, 0, &bytes)
-        .await
-        .expect("added");
-    store
-        .append_chunk(&export, second, 1, b"end")
-        .await
-        .expect("added");
-    let content = Content {
-        size_bytes: 3 + CHUNK_BYTES as u64,
-        sha256: "ab".to_owned(),
-        tables: vec![ExportedTable {
-            table: "tenancy.members".to_owned(),
-            rows: 1,
-            sha256: "cd".to_owned(),
-        }],
-    };
-    let made = fact(workspace.id, "export.made");
-    store
-        .finish_export(&export, second.token, Some(&content), made.clone())
-        .await
-        .expect("finished");
-    let again = store.finish_export(&export, second.token, None, made).await;
-    assert!(matches!(again, Err(StoreError::Conflict)));
-    let found = store
-        .find_export(workspace.id, export.id)
-        .await
-        .expect("read")
-        .expect("kept");
-    assert_eq!((found.state, &found.content), (ExportState::Ready, &content));
-    assert_eq!(
-        store
-            .read_chunk(workspace.id, export.id, 1)
-            .await
-            .expect("read")
-            .as_deref(),
-        Some(&b"end"[..])
-    );
-    assert_eq!(
-        store
-            .claim_export(time(1000), lease(2000))
-            .await
-            .expect("answered"),
-        None
-    );
-    let other = WorkspaceId::generate();
-    assert_eq!(store.find_export(other, export.id).await.expect("read"), None);
-    assert_eq!(store.read_chunk(other, export.id, 0).await.expect("read"), None);
-
-    assert!(
-        !store
-            .purge_exports(time(0) + EXPORT_LIFE, 10)
-            .await
-            .expect("purged")
-    );
-    let over = store
-        .find_export(workspace.id, export.id)
-        .await
-        .expect("read")
-        .expect("kept");
-    assert_eq!(over.state, ExportState::Expired);
-    assert_eq!(
-        store.read_chunk(workspace.id, export.id, 0).await.expect("read"),
-        None
-    );
-}
-
-pub(crate) async fn the_bytes_of_an_erased_export_are_on_a_list(fixture: &Fixture) {
-    let store = &fixture.store;
-    let (workspace, owner) = fixture.tenant().await;
-    let export = export(workspace.id, owner.user, 0);
-    store
-        .insert_export(&export, fact(workspace.id, "export.requested"))
-        .await
-        .expect("added");
-    let held = lease(10);
-    store
-        .claim_export(time(0), held)
-        .await
-        .expect("answered")
-        .expect("due");
-    store
-        .append_chunk(&export, held, 0, b"bytes")
-        .await
-        .expect("added");
-    let tombstone = fixture.buried(workspace.id, None).await;
-    store.apply_tombstone(&tombstone, time(5)).await.expect("erased");
-    assert_eq!(store.doomed_objects(workspace.id).await.expect("read"), 1);
-    let late = store.append_chunk(&export, held, 1, b"more").await;
-    assert!(
-        matches!(late, Err(StoreError::Conflict)),
-        "nothing is written any more"
-    );
-    store.purge_exports(time(6), 10).await.expect("purged");
-    assert_eq!(store.doomed_objects(workspace.id).await.expect("read"), 0);
-    assert_eq!(
-        store.read_chunk(workspace.id, export.id, 0).await.expect("read"),
-        None
-    );
 }

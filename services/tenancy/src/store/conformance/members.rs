@@ -14,12 +14,12 @@ use crate::store::StoreError;
 pub(crate) async fn a_person_with_an_account_joins_once(fixture: &Fixture) {
     let (ours, owner) = fixture.tenant().await;
     let (theirs, somebody) = fixture.tenant().await;
-    let join = MemberStep::Join(Role::Editor);
+    let join = MemberStep::Join(Role::Editor.into());
     let joined = fixture.change(&owner, somebody.user, join).await.expect("joined");
     let expected = Member {
         workspace: ours.id,
         user: somebody.user,
-        role: Role::Editor,
+        role: Role::Editor.into(),
         joined_at: time(10),
     };
     assert_eq!(joined, expected);
@@ -33,7 +33,7 @@ pub(crate) async fn a_person_with_an_account_joins_once(fixture: &Fixture) {
     assert_eq!(ids, [theirs.id, ours.id]);
 
     let again = fixture
-        .change(&owner, somebody.user, MemberStep::Join(Role::Admin))
+        .change(&owner, somebody.user, MemberStep::Join(Role::Admin.into()))
         .await;
     assert_eq!(refusal(again), Refusal::MemberExists);
     let nobody = fixture.change(&owner, UserId::generate(), join).await;
@@ -45,11 +45,11 @@ pub(crate) async fn a_new_role_is_seen_everywhere(fixture: &Fixture) {
     let (ours, owner) = fixture.tenant().await;
     let colleague = fixture.colleague(&owner, Role::Viewer).await;
     let changed = fixture
-        .change(&owner, colleague.user, MemberStep::Become(Role::Admin))
+        .change(&owner, colleague.user, MemberStep::Become(Role::Admin.into()))
         .await
         .expect("changed");
     let expected = Member {
-        role: Role::Admin,
+        role: Role::Admin.into(),
         ..colleague
     };
     assert_eq!(changed, expected);
@@ -67,7 +67,11 @@ pub(crate) async fn a_new_role_is_seen_everywhere(fixture: &Fixture) {
     assert_eq!(last.details["from"], "viewer");
     assert_eq!(last.details["to"], "admin");
     let nobody = fixture
-        .change(&owner, UserId::generate(), MemberStep::Become(Role::Viewer))
+        .change(
+            &owner,
+            UserId::generate(),
+            MemberStep::Become(Role::Viewer.into()),
+        )
         .await;
     assert_eq!(refusal(nobody), Refusal::MemberNotFound);
 }
@@ -92,7 +96,7 @@ pub(crate) async fn a_member_that_left_belongs_no_more(fixture: &Fixture) {
     let again = fixture.change(&owner, colleague.user, MemberStep::Leave).await;
     assert_eq!(refusal(again), Refusal::MemberNotFound);
     let back = fixture
-        .change(&owner, colleague.user, MemberStep::Join(Role::Viewer))
+        .change(&owner, colleague.user, MemberStep::Join(Role::Viewer.into()))
         .await;
     assert_eq!(back.expect("joined"), colleague);
 }
@@ -104,13 +108,13 @@ pub(crate) async fn what_the_actor_is_now_counts(fixture: &Fixture) {
     let facts = fixture.actions().await.len();
 
     let raised = fixture
-        .change(&admin, viewer.user, MemberStep::Become(Role::Owner))
+        .change(&admin, viewer.user, MemberStep::Become(Role::Owner.into()))
         .await;
     assert_eq!(refusal(raised), Refusal::RoleAboveOwn);
     let thrown_out = fixture.change(&admin, owner.user, MemberStep::Leave).await;
     assert_eq!(refusal(thrown_out), Refusal::RoleAboveOwn);
     let last = fixture
-        .change(&owner, owner.user, MemberStep::Become(Role::Viewer))
+        .change(&owner, owner.user, MemberStep::Become(Role::Viewer.into()))
         .await;
     assert_eq!(refusal(last), Refusal::LastOwner);
     let left = fixture.change(&owner, owner.user, MemberStep::Leave).await;
@@ -118,7 +122,7 @@ pub(crate) async fn what_the_actor_is_now_counts(fixture: &Fixture) {
     assert_eq!(fixture.actions().await.len(), facts);
 
     fixture
-        .change(&owner, admin.user, MemberStep::Become(Role::Editor))
+        .change(&owner, admin.user, MemberStep::Become(Role::Editor.into()))
         .await
         .expect("changed");
     let was_admin = fixture.change(&admin, viewer.user, MemberStep::Leave).await;
@@ -151,7 +155,7 @@ pub(crate) async fn two_owners_that_demote_each_other_leave_one(fixture: &Fixtur
         let second = fixture.colleague(&first, Role::Owner).await;
         let mut tasks = JoinSet::new();
         for (actor, target) in [(&first, &second), (&second, &first)] {
-            let change = change(actor, target.user, MemberStep::Become(Role::Admin));
+            let change = change(actor, target.user, MemberStep::Become(Role::Admin.into()));
             let (store, fact) = (Arc::clone(&fixture.store), fact(workspace.id, "demoted"));
             tasks.spawn(async move { store.change_member(&change, fact).await });
         }
@@ -181,7 +185,7 @@ pub(crate) async fn of_owners_that_leave_together_one_stays(fixture: &Fixture) {
         let step = if index % 2 == 0 {
             MemberStep::Leave
         } else {
-            MemberStep::Become(Role::Viewer)
+            MemberStep::Become(Role::Viewer.into())
         };
         let change = change(owner, owner.user, step);
         let (store, fact) = (Arc::clone(&fixture.store), fact(workspace.id, "gone"));

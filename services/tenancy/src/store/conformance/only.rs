@@ -37,7 +37,11 @@ pub(crate) async fn the_first_owns_the_only_workspace_and_later_ones_read(fixtur
     }
     assert_eq!(
         roles,
-        [(Role::Owner, true), (Role::Viewer, true), (Role::Owner, false)]
+        [
+            (Role::Owner.into(), true),
+            (Role::Viewer.into(), true),
+            (Role::Owner.into(), false)
+        ]
     );
     assert_eq!(fixture.actions().await, ["workspace.created", "member.added"]);
     let page = super::all();

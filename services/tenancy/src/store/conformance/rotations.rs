@@ -112,6 +112,7 @@ pub(crate) async fn one_rotation_at_a_time(fixture: &Fixture) {
     assert_eq!(facts.len(), 2, "refused ones leave none");
 }
 
+/// ROT-01.
 pub(crate) async fn versions_go_through_their_states_in_order(fixture: &Fixture) {
     let ((workspace, _), (other, _)) = (fixture.tenant().await, fixture.tenant().await);
     let (mut rotation, lease) = fixture.begun(workspace.id).await;
@@ -144,6 +145,7 @@ pub(crate) async fn versions_go_through_their_states_in_order(fixture: &Fixture)
     assert_eq!(fixture.states(other.id).await, [Active]);
 }
 
+/// ROT-07.
 pub(crate) async fn a_lease_is_for_one_and_ends(fixture: &Fixture) {
     let ((workspace, _), store) = (fixture.tenant().await, &fixture.store);
     let (mut rotation, first) = fixture.begun(workspace.id).await;
@@ -193,6 +195,7 @@ fn unreadable(row: &str) -> UnreadableRow {
     }
 }
 
+/// ROT-03.
 pub(crate) async fn unreadable_rows_are_listed_once(fixture: &Fixture) {
     let ((workspace, _), store) = (fixture.tenant().await, &fixture.store);
     let (rotation, lease) = fixture.begun(workspace.id).await;
@@ -272,6 +275,7 @@ pub(crate) async fn other_tenants_see_no_rotation(fixture: &Fixture) {
     fixture.stored(ours.id, "a").await;
 }
 
+/// ROT-05.
 pub(crate) async fn below_the_fence_nothing_is_written(fixture: &Fixture) {
     let ((workspace, _), store) = (fixture.tenant().await, &fixture.store);
     let old = fixture.stored(workspace.id, "old").await;
@@ -316,6 +320,7 @@ pub(crate) async fn below_the_fence_nothing_is_written(fixture: &Fixture) {
     assert!(gone.expect("deleted"));
 }
 
+/// ROT-02.
 pub(crate) async fn only_what_is_still_the_same_is_sealed_anew(fixture: &Fixture) {
     let ((workspace, _), (other, _)) = (fixture.tenant().await, fixture.tenant().await);
     let store = &fixture.store;

@@ -63,6 +63,23 @@ pub(crate) async fn settings_begin_untouched_and_change_by_field(fixture: &Fixtu
     );
 }
 
+pub(crate) async fn a_membership_comes_with_the_policy_of_its_workspace(fixture: &Fixture) {
+    let (ours, owner) = fixture.tenant().await;
+    let (theirs, somebody) = fixture.tenant().await;
+    let find = async |workspace: &Workspace, user| {
+        let found = fixture.store.find_membership(workspace.id, user).await;
+        let found = found.expect("read");
+        found.map(|(membership, policy)| (membership.workspace, membership.member, policy))
+    };
+    let expected = |policy| Some((ours.clone(), owner.clone(), policy));
+    assert_eq!(find(&ours, owner.user).await, expected(MfaPolicy::Optional));
+    let demand = [SettingChange::MfaPolicy(MfaPolicy::Required)];
+    fixture.set(ours.id, &demand).await.expect("set");
+    assert_eq!(find(&ours, owner.user).await, expected(MfaPolicy::Required));
+    assert_eq!(find(&theirs, owner.user).await, None);
+    assert_eq!(find(&ours, somebody.user).await, None);
+}
+
 pub(crate) async fn a_new_region_is_the_home_of_the_workspace(fixture: &Fixture) {
     let (ours, _) = fixture.tenant().await;
     let moved = SettingChange::Region("us-east-1".to_owned());

@@ -114,7 +114,7 @@ pub(crate) async fn other_tenants_change_no_people_and_no_settings(fixture: &Fix
     let (theirs, stranger) = fixture.tenant().await;
     let (invited, secret) = fixture.invite(&owner, "ada@example.com", Role::Owner).await;
     let facts = fixture.actions().await.len();
-    for step in [MemberStep::Leave, MemberStep::Become(Role::Viewer)] {
+    for step in [MemberStep::Leave, MemberStep::Become(Role::Viewer.into())] {
         let refused = fixture.change(&stranger, owner.user, step).await;
         assert_eq!(refusal(refused), Refusal::MemberNotFound);
     }

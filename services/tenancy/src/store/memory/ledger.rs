@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use causeway_context::WorkspaceId;
-use causeway_holder::Tombstone;
+use causeway_context::{UserId, WorkspaceId};
+use causeway_contracts::Role;
+use causeway_holder::{Buried, Tombstone};
 use causeway_outbox::OutboxEvent;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::MemoryStore;
+use super::{MemoryStore, State};
 use crate::domain::{Done, Erasure, ErasureState, NO_HASH, Receipt};
 use crate::page::{Page, TimePlace};
 use crate::refusal::Refusal;
@@ -168,6 +169,9 @@ impl LedgerStore for MemoryStore {
         if let Some(tombstone) = state.ledger.buried(erasure.id) {
             return Ok(tombstone.clone());
         }
+        if let Some(subject) = erasure.subject {
+            state.step_down(erasure.workspace, subject)?;
+        }
         let number = state.ledger.tombstones.last().map_or(0, |(_, last)| last.number) + 1;
         let tombstone = tombstone(number, erasure.workspace, erasure.subject);
         state.ledger.tombstones.push((erasure.id, tombstone.clone()));
@@ -207,23 +211,38 @@ impl LedgerStore for MemoryStore {
         Ok(self.state().ledger.receipts.clone())
     }
 
-    async fn finished_tombstones(&self) -> Result<Vec<Tombstone>, StoreError> {
+    async fn tombstones(&self) -> Result<Vec<Buried>, StoreError> {
         let state = self.state();
         let done = |id: &Uuid| state.ledger.receipts.iter().any(|receipt| receipt.erasure == *id);
         let tombstones = state.ledger.tombstones.iter();
         Ok(tombstones
-            .filter(|(erasure, _)| done(erasure))
-            .map(|(_, tombstone)| tombstone.clone())
+            .map(|(erasure, tombstone)| Buried {
+                tombstone: tombstone.clone(),
+                finished: done(erasure),
+            })
             .collect())
     }
 }
 
+impl State {
+    /// Whoever is to be erased holds nothing any more from the tombstone on.
+    fn step_down(&mut self, workspace: WorkspaceId, subject: UserId) -> Result<(), StoreError> {
+        let mut others = self.members.values();
+        let other_owner = others.any(|member| {
+            member.workspace == workspace && member.user != subject && member.role == Role::Owner
+        });
+        let member = self.members.get_mut(&(workspace, subject));
+        let member = member.ok_or(Refusal::MemberNotFound)?;
+        if member.role == Role::Owner && !other_owner {
+            return Err(Refusal::LastOwner.into());
+        }
+        member.role = Role::Viewer.into();
+        Ok(())
+    }
+}
+
 /// A tombstone as the ledger has it.
-pub(in crate::store) fn tombstone(
-    number: i64,
-    workspace: WorkspaceId,
-    subject: Option<causeway_context::UserId>,
-) -> Tombstone {
+pub(in crate::store) fn tombstone(number: i64, workspace: WorkspaceId, subject: Option<UserId>) -> Tombstone {
     Tombstone {
         number,
         workspace,

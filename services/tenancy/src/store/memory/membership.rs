@@ -9,21 +9,36 @@ use uuid::Uuid;
 
 use super::{MemoryStore, State, page_of};
 use crate::domain::{
-    Invitation, Member, MemberChange, MemberStep, Membership, SecretHash, Standing, may_grant,
+    HeldRole, INVITATIONS_WRITE, Invitation, Member, MemberChange, MemberStep, Membership, SecretHash,
+    Standing, may_grant,
 };
 use crate::page::{Page, TimePlace};
 use crate::refusal::Refusal;
 use crate::store::{MemberStore, StoreError};
 
 impl State {
-    fn role(&self, workspace: WorkspaceId, user: UserId) -> Option<Role> {
-        self.members.get(&(workspace, user)).map(|member| member.role)
+    /// What a person is in a workspace.
+    pub(super) fn held_by(&self, workspace: WorkspaceId, user: UserId) -> Option<HeldRole> {
+        let member = self.members.get(&(workspace, user))?;
+        self.held(workspace, member.role)
+    }
+
+    /// Whether who wrote an invitation may still give its role.
+    fn is_backed(&self, invitation: &Invitation) -> bool {
+        let workspace = invitation.workspace;
+        let writer = self.held_by(workspace, invitation.invited_by);
+        self.held(workspace, invitation.role)
+            .is_some_and(|role| may_grant(writer, INVITATIONS_WRITE, &role).is_ok())
     }
 
     fn standing(&self, change: &MemberChange) -> Standing {
         Standing {
-            actor: self.role(change.workspace, change.actor),
-            target: self.role(change.workspace, change.target),
+            actor: self.held_by(change.workspace, change.actor),
+            target: self.held_by(change.workspace, change.target),
+            custom: change
+                .step
+                .role()
+                .and_then(|role| self.custom(change.workspace, role)),
             other_owners: self.members.values().any(|member| {
                 member.workspace == change.workspace
                     && member.user != change.target
@@ -63,12 +78,16 @@ impl MemberStore for MemoryStore {
         if change.step.voids() {
             self.ended.add([change.voided(change.at, self.life.0)]);
         }
-        let lost: Vec<Role> = change.step.lost().collect();
-        state.invitations.retain(|_, (invitation, _)| {
-            invitation.workspace != change.workspace
-                || invitation.invited_by != change.target
-                || !lost.contains(&invitation.role)
-        });
+        let lost: Vec<_> = state
+            .invitations
+            .iter()
+            .filter(|(_, (open, _))| open.workspace == change.workspace && open.invited_by == change.target)
+            .filter(|(_, (open, _))| !state.is_backed(open))
+            .map(|(place, _)| *place)
+            .collect();
+        for place in lost {
+            state.invitations.remove(&place);
+        }
         self.outbox.push(change.describe(fact, standing.target));
         Ok(member)
     }
@@ -81,8 +100,9 @@ impl MemberStore for MemoryStore {
     ) -> Result<(), StoreError> {
         let mut state = self.state();
         state.require(invitation.workspace)?;
-        let writer = state.role(invitation.workspace, invitation.invited_by);
-        may_grant(writer, Some(invitation.role))?;
+        let writer = state.held_by(invitation.workspace, invitation.invited_by);
+        let role = state.held(invitation.workspace, invitation.role);
+        may_grant(writer, INVITATIONS_WRITE, &role.ok_or(Refusal::RoleNotFound)?)?;
         let same_address =
             |other: &Invitation| other.workspace == invitation.workspace && other.email == invitation.email;
         let mut others = state.invitations.values().map(|(other, _)| other);
@@ -129,10 +149,10 @@ impl MemberStore for MemoryStore {
         let workspace = workspace.ok_or(StoreError::NoParent)?;
         let place = (invitation.workspace, invitation.id);
         let (stored, _) = state.invitations.get(&place).ok_or(Refusal::InvitationNotFound)?;
-        if !stored.is_open(at) {
+        if !stored.is_open(at) || !state.is_backed(stored) {
             return Err(Refusal::InvitationNotFound.into());
         }
-        if state.role(invitation.workspace, user).is_some() {
+        if state.members.contains_key(&(invitation.workspace, user)) {
             return Err(Refusal::MemberExists.into());
         }
         let member = Member {

@@ -32,7 +32,7 @@ impl OnlyStore for MemoryStore {
         let member = Member {
             workspace: id,
             user,
-            role: if has_owner { Role::Viewer } else { Role::Owner },
+            role: if has_owner { Role::Viewer } else { Role::Owner }.into(),
             joined_at: at,
         };
         state.members.insert((id, user), member.clone());

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use causeway_context::{UserId, WorkspaceId};
 use causeway_contracts::Role;
-use causeway_holder::{Applied, ErasedRows, Part, PartBuilder, Snapshot, Tombstone};
+use causeway_holder::{Applied, ErasedRows, Part, Snapshot, Tombstone, send_tables};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -29,6 +29,7 @@ impl State {
                 "members",
                 retain(&mut self.members, |(of, _), _| *of != workspace),
             ),
+            ("roles", retain(&mut self.roles, |(of, _), _| *of != workspace)),
             ("settings", retain(&mut self.settings, |of, _| *of != workspace)),
             (
                 "secrets",
@@ -78,7 +79,10 @@ impl TenantRows for MemoryStore {
         _at: DateTime<Utc>,
     ) -> Result<Applied, StoreError> {
         let mut state = self.state();
-        if let Some(applied) = state.applied.get(&tombstone.number) {
+        if let Some((whose, applied)) = state.applied.get(&tombstone.number) {
+            if *whose != (tombstone.workspace, tombstone.subject) {
+                return Err(StoreError::Corrupt("a tombstone of somebody else".into()));
+            }
             return Ok(applied.clone());
         }
         let workspace = tombstone.workspace;
@@ -104,7 +108,8 @@ impl TenantRows for MemoryStore {
             erased: erased.collect(),
             leavers,
         };
-        state.applied.insert(tombstone.number, applied.clone());
+        let whose = (workspace, tombstone.subject);
+        state.applied.insert(tombstone.number, (whose, applied.clone()));
         Ok(applied)
     }
 
@@ -115,28 +120,11 @@ impl TenantRows for MemoryStore {
         parts: mpsc::Sender<Part>,
     ) -> Result<(), StoreError> {
         let tables = self.state().shown(workspace);
-        for (table, rows) in tables {
-            let mut builder = PartBuilder::new(format!("tenancy.{table}"));
-            for row in rows {
-                if let Some(part) = builder.push(&row.to_string()) {
-                    parts
-                        .send(part)
-                        .await
-                        .map_err(|error| StoreError::Unavailable(error.into()))?;
-                }
-            }
-            if let Some(part) = builder.finish() {
-                parts
-                    .send(part)
-                    .await
-                    .map_err(|error| StoreError::Unavailable(error.into()))?;
-            }
-        }
-        Ok(())
+        Ok(send_tables(crate::NAME, tables, &parts).await?)
     }
 
-    async fn snapshot(&self) -> Option<Snapshot> {
-        None
+    async fn snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
+        Ok(None)
     }
 
     async fn owners(&self, workspace: WorkspaceId) -> Result<Vec<UserId>, StoreError> {
@@ -166,7 +154,7 @@ impl State {
             .values()
             .filter(|(open, _)| open.workspace == workspace);
         let invitations = invitations.map(|(open, _)| {
-            json!({"workspace_id": id, "id": open.id, "email": open.email.as_str(), "role": open.role.as_str(),
+            json!({"workspace_id": id, "id": open.id, "email": open.email.as_str(), "role": open.role.to_string(),
                 "invited_by": open.invited_by, "created_at": time(open.created_at),
                 "expires_at": time(open.expires_at)})
         });
@@ -175,8 +163,14 @@ impl State {
             .values()
             .filter(|member| member.workspace == workspace);
         let members = members.map(|member| {
-            json!({"workspace_id": id, "user_id": member.user, "role": member.role.as_str(),
+            json!({"workspace_id": id, "user_id": member.user, "role": member.role.to_string(),
                 "joined_at": time(member.joined_at)})
+        });
+        let roles = self.roles.values().filter(|role| role.workspace == workspace);
+        let roles = roles.map(|role| {
+            json!({"workspace_id": id, "id": role.id.0, "name": role.name.as_str(),
+                "permissions": role.permissions.names(), "version": role.version,
+                "created_at": time(role.created_at), "updated_at": time(role.updated_at)})
         });
         let settings = self.settings.get(&workspace).map(|settings| {
             let ai = &settings.ai;
@@ -204,6 +198,7 @@ impl State {
             ("exports", exports.collect()),
             ("invitations", invitations.collect()),
             ("members", members.collect()),
+            ("roles", roles.collect()),
             ("settings", settings.into_iter().collect()),
             ("secrets", secrets.collect()),
             ("workspaces", workspaces.into_iter().collect()),

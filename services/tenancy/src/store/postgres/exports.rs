@@ -1,7 +1,9 @@
 //! Exports in the schema `tenancy`.
 
+mod rows;
+
 use async_trait::async_trait;
-use causeway_context::{UserId, WorkspaceId};
+use causeway_context::WorkspaceId;
 use causeway_database::{SystemTx, WorkspaceTx};
 use causeway_outbox::OutboxEvent;
 use chrono::{DateTime, Utc};
@@ -10,84 +12,12 @@ use diesel::{OptionalExtension as _, QueryableByName, sql_query};
 use diesel_async::RunQueryDsl as _;
 use uuid::Uuid;
 
+use self::rows::{ExportRow, JobRow, PlaceRow, numbered, stored};
 use super::{PgStore, failed, keep, limit};
 use crate::domain::{Content, Export, ExportState};
 use crate::page::{Page, TimePlace};
 use crate::store::StoreError;
 use crate::store::lifecycle::{ExportStore, WorkLease};
-
-#[derive(QueryableByName)]
-struct ExportRow {
-    #[diesel(sql_type = SqlUuid)]
-    workspace_id: Uuid,
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    requested_by: Option<Uuid>,
-    #[diesel(sql_type = Text)]
-    state: String,
-    #[diesel(sql_type = Nullable<Text>)]
-    age_recipient: Option<String>,
-    #[diesel(sql_type = Timestamptz)]
-    created_at: DateTime<Utc>,
-    #[diesel(sql_type = Timestamptz)]
-    expires_at: DateTime<Utc>,
-    #[diesel(sql_type = BigInt)]
-    size_bytes: i64,
-    #[diesel(sql_type = Text)]
-    sha256: String,
-    #[diesel(sql_type = Json)]
-    tables: serde_json::Value,
-}
-
-#[derive(QueryableByName)]
-struct JobRow {
-    #[diesel(sql_type = SqlUuid)]
-    workspace: Uuid,
-    #[diesel(sql_type = SqlUuid)]
-    export: Uuid,
-    #[diesel(sql_type = Integer)]
-    attempts: i32,
-}
-
-#[derive(QueryableByName)]
-struct PlaceRow {
-    #[diesel(sql_type = SqlUuid)]
-    workspace: Uuid,
-    #[diesel(sql_type = SqlUuid)]
-    object: Uuid,
-}
-
-impl TryFrom<ExportRow> for Export {
-    type Error = StoreError;
-
-    fn try_from(row: ExportRow) -> Result<Self, StoreError> {
-        let tables = serde_json::from_value(row.tables).map_err(|error| StoreError::Corrupt(error.into()))?;
-        Ok(Self {
-            id: row.id,
-            workspace: WorkspaceId(row.workspace_id),
-            requested_by: row.requested_by.map(UserId),
-            state: ExportState::parse(&row.state).map_err(|wrong| StoreError::Corrupt(wrong.into()))?,
-            age_recipient: row.age_recipient,
-            created_at: row.created_at,
-            expires_at: row.expires_at,
-            content: Content {
-                size_bytes: u64::try_from(row.size_bytes).unwrap_or_default(),
-                sha256: row.sha256,
-                tables,
-            },
-        })
-    }
-}
-
-fn stored(content: &Content) -> Result<(i64, serde_json::Value), StoreError> {
-    let tables = serde_json::to_value(&content.tables).map_err(|error| StoreError::Corrupt(error.into()))?;
-    Ok((i64::try_from(content.size_bytes).unwrap_or(i64::MAX), tables))
-}
-
-fn numbered(number: u32) -> Result<i32, StoreError> {
-    i32::try_from(number).map_err(|error| StoreError::Corrupt(error.into()))
-}
 
 async fn find(tx: &mut WorkspaceTx, id: Uuid) -> Result<Option<Export>, StoreError> {
     let workspace = tx.workspace().0;

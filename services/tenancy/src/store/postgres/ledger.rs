@@ -1,156 +1,30 @@
 //! The schema `ledger`. Its facts go into the outbox of this service, in the same transaction.
 
+mod rows;
+
 use async_trait::async_trait;
 use causeway_context::{UserId, WorkspaceId};
-use causeway_database::SystemTx;
-use causeway_holder::{ErasedRows, Tombstone};
+use causeway_database::{SystemTx, WorkspaceTx};
+use causeway_holder::{Buried, Tombstone};
 use causeway_outbox::{OutboxEvent, insert_outbox_row};
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Json, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use diesel::{OptionalExtension as _, QueryableByName, sql_query};
+use diesel::{OptionalExtension as _, sql_query};
 use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
 use uuid::Uuid;
 
-use super::{PgStore, failed, limit};
+use self::rows::{ERASURE, ErasureRow, RECEIPT, ReceiptRow, TOMBSTONE, TombstoneRow, corrupt, signed};
+use super::membership::member;
+use super::{PgStore, failed, hold, limit};
 use crate::SCHEMA;
-use crate::domain::{Done, Erasure, ErasureState, NO_HASH, Receipt, Retained};
+use crate::domain::{Done, Erasure, ErasureState, NO_HASH, Receipt};
 use crate::page::{Page, TimePlace};
 use crate::refusal::Refusal;
 use crate::store::StoreError;
 use crate::store::lifecycle::{LedgerStore, WorkLease};
 
-#[derive(QueryableByName)]
-struct ErasureRow {
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
-    #[diesel(sql_type = SqlUuid)]
-    workspace: Uuid,
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    subject: Option<Uuid>,
-    #[diesel(sql_type = Text)]
-    state: String,
-    #[diesel(sql_type = SqlUuid)]
-    requested_by: Uuid,
-    #[diesel(sql_type = Timestamptz)]
-    requested_at: DateTime<Utc>,
-    #[diesel(sql_type = Timestamptz)]
-    scheduled_for: DateTime<Utc>,
-}
-
-#[derive(QueryableByName)]
-struct ReceiptRow {
-    #[diesel(sql_type = BigInt)]
-    sequence: i64,
-    #[diesel(sql_type = SqlUuid)]
-    erasure: Uuid,
-    #[diesel(sql_type = SqlUuid)]
-    workspace: Uuid,
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    subject: Option<Uuid>,
-    #[diesel(sql_type = SqlUuid)]
-    requested_by: Uuid,
-    #[diesel(sql_type = Timestamptz)]
-    requested_at: DateTime<Utc>,
-    #[diesel(sql_type = Timestamptz)]
-    completed_at: DateTime<Utc>,
-    #[diesel(sql_type = Timestamptz)]
-    effective_at: DateTime<Utc>,
-    #[diesel(sql_type = BigInt)]
-    destroyed_keys: i64,
-    #[diesel(sql_type = Json)]
-    counts: serde_json::Value,
-    #[diesel(sql_type = Json)]
-    retained: serde_json::Value,
-    #[diesel(sql_type = Text)]
-    previous_hash: String,
-    #[diesel(sql_type = Text)]
-    hash: String,
-}
-
-#[derive(QueryableByName)]
-struct TombstoneRow {
-    #[diesel(sql_type = BigInt)]
-    number: i64,
-    #[diesel(sql_type = SqlUuid)]
-    workspace: Uuid,
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    subject: Option<Uuid>,
-}
-
-const ERASURE: &str = "id, workspace, subject, state, requested_by, requested_at, scheduled_for";
-const RECEIPT: &str = "SELECT sequence, erasure, workspace, subject, requested_by, requested_at, completed_at, \
-     effective_at, destroyed_keys, counts, retained, previous_hash, hash \
-     FROM ledger.receipts JOIN ledger.erasures ON erasures.id = receipts.erasure";
 /// Any constant that nobody else locks: receipts are written one after the other.
 const CHAIN: i64 = 7_206_914_004;
-
-fn corrupt(what: &'static str) -> StoreError {
-    StoreError::Corrupt(what.into())
-}
-
-fn unsigned(number: i64) -> Result<u64, StoreError> {
-    u64::try_from(number).map_err(|_| corrupt("a negative number"))
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-impl TryFrom<ErasureRow> for Erasure {
-    type Error = StoreError;
-
-    fn try_from(row: ErasureRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.id,
-            workspace: WorkspaceId(row.workspace),
-            subject: row.subject.map(UserId),
-            state: ErasureState::parse(&row.state).map_err(corrupt)?,
-            requested_by: UserId(row.requested_by),
-            requested_at: row.requested_at,
-            scheduled_for: row.scheduled_for,
-            receipt: None,
-        })
-    }
-}
-
-impl TryFrom<ReceiptRow> for Receipt {
-    type Error = StoreError;
-
-    fn try_from(row: ReceiptRow) -> Result<Self, StoreError> {
-        let unreadable = |error: serde_json::Error| StoreError::Corrupt(error.into());
-        let counts: Vec<ErasedRows> = serde_json::from_value(row.counts).map_err(unreadable)?;
-        let retained: Vec<Retained> = serde_json::from_value(row.retained).map_err(unreadable)?;
-        Ok(Self {
-            sequence: unsigned(row.sequence)?,
-            erasure: row.erasure,
-            workspace: WorkspaceId(row.workspace),
-            subject: row.subject.map(UserId),
-            requested_by: UserId(row.requested_by),
-            requested_at: row.requested_at,
-            done: Done {
-                completed_at: row.completed_at,
-                effective_at: row.effective_at,
-                destroyed_keys: unsigned(row.destroyed_keys)?,
-                counts,
-                retained,
-            },
-            previous_hash: row.previous_hash,
-            hash: row.hash,
-        })
-    }
-}
-
-impl From<TombstoneRow> for Tombstone {
-    fn from(row: TombstoneRow) -> Self {
-        Self {
-            number: row.number,
-            workspace: WorkspaceId(row.workspace),
-            subject: row.subject.map(UserId),
-            leavers: Vec::new(),
-            addresses: Vec::new(),
-        }
-    }
-}
 
 async fn keep(tx: &mut SystemTx, fact: &OutboxEvent) -> Result<(), StoreError> {
     insert_outbox_row(tx, SCHEMA.name, fact).await.map_err(failed)
@@ -376,9 +250,16 @@ impl LedgerStore for PgStore {
 
     async fn bury(&self, erasure: &Erasure, at: DateTime<Utc>) -> Result<Tombstone, StoreError> {
         self.database
-            .system(
+            .workspace(
                 "ledger.bury",
-                async |tx: &mut SystemTx| -> Result<_, StoreError> {
+                erasure.workspace,
+                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
+                    if let Some(buried) = buried(tx, erasure.id).await? {
+                        return Ok(buried.tombstone);
+                    }
+                    if let Some(subject) = erasure.subject {
+                        step_down(tx, subject).await?;
+                    }
                     sql_query(
                         "INSERT INTO ledger.tombstones (erasure, workspace, subject, buried_at) \
                      VALUES ($1, $2, $3, $4) ON CONFLICT (erasure) DO NOTHING",
@@ -390,14 +271,8 @@ impl LedgerStore for PgStore {
                     .execute(tx)
                     .await
                     .map_err(failed)?;
-                    let row: TombstoneRow = sql_query(
-                        "SELECT number, workspace, subject FROM ledger.tombstones WHERE erasure = $1",
-                    )
-                    .bind::<SqlUuid, _>(erasure.id)
-                    .get_result(tx)
-                    .await
-                    .map_err(failed)?;
-                    Ok(row.into())
+                    let buried = buried(tx, erasure.id).await?;
+                    Ok(buried.ok_or(corrupt("a tombstone that was not kept"))?.tombstone)
                 },
             )
             .await
@@ -459,23 +334,56 @@ impl LedgerStore for PgStore {
             .await
     }
 
-    async fn finished_tombstones(&self) -> Result<Vec<Tombstone>, StoreError> {
+    async fn tombstones(&self) -> Result<Vec<Buried>, StoreError> {
         self.database
             .system(
                 "ledger.tombstones",
                 async |tx: &mut SystemTx| -> Result<_, StoreError> {
-                    let rows: Vec<TombstoneRow> = sql_query(
-                        "SELECT number, workspace, subject FROM ledger.tombstones \
-                     WHERE EXISTS (SELECT FROM ledger.receipts WHERE receipts.erasure = tombstones.erasure) \
-                     ORDER BY number",
-                    )
-                    .load(tx)
-                    .await
-                    .map_err(failed)?;
+                    let rows: Vec<TombstoneRow> = sql_query(format!("{TOMBSTONE} ORDER BY number"))
+                        .load(tx)
+                        .await
+                        .map_err(failed)?;
                     Ok(rows.into_iter().map(Into::into).collect())
                 },
             )
             .await
+    }
+}
+
+async fn buried(tx: &mut WorkspaceTx, erasure: Uuid) -> Result<Option<Buried>, StoreError> {
+    let row: Option<TombstoneRow> = sql_query(format!("{TOMBSTONE} WHERE erasure = $1"))
+        .bind::<SqlUuid, _>(erasure)
+        .get_result(tx)
+        .await
+        .optional()
+        .map_err(failed)?;
+    Ok(row.map(Into::into))
+}
+
+/// Whoever is to be erased holds nothing any more from the tombstone on: with the workspace held there is another owner,
+/// and that one cannot leave because of an owner who is as good as gone.
+async fn step_down(tx: &mut WorkspaceTx, subject: UserId) -> Result<(), StoreError> {
+    match hold(tx).await {
+        Err(StoreError::NoParent) => return Err(Refusal::MemberNotFound.into()),
+        answer => answer?,
+    };
+    let workspace = tx.workspace().0;
+    if member(tx, subject).await?.is_none() {
+        return Err(Refusal::MemberNotFound.into());
+    }
+    let lowered = sql_query(
+        "UPDATE tenancy.members SET role = 'viewer', custom_role = NULL WHERE workspace_id = $1 AND user_id = $2 \
+         AND (role <> 'owner' OR EXISTS (SELECT FROM tenancy.members AS other \
+         WHERE other.workspace_id = $1 AND other.role = 'owner' AND other.user_id <> $2))",
+    )
+    .bind::<SqlUuid, _>(workspace)
+    .bind::<SqlUuid, _>(subject.0)
+    .execute(tx)
+    .await
+    .map_err(failed)?;
+    match lowered {
+        0 => Err(Refusal::LastOwner.into()),
+        _ => Ok(()),
     }
 }
 

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::{PgStore, failed};
 use crate::HOLDING;
+use crate::holding::KEYSTORE_HOLDING;
 use crate::store::StoreError;
 use crate::store::lifecycle::TenantRows;
 
@@ -70,9 +71,10 @@ async fn erase_the_rest(tx: &mut WorkspaceTx, tombstone: &Tombstone) -> Result<u
         return Ok(u64::try_from(rows).unwrap_or(u64::MAX));
     }
     for statement in [
+        // Exports, and not the bytes that are seen now: whoever is writing the first of them has not committed yet.
         "INSERT INTO tenancy.doomed_objects (workspace, object) \
-         SELECT DISTINCT workspace_id, export FROM tenancy.export_chunks WHERE workspace_id = $1 \
-         ON CONFLICT DO NOTHING",
+         SELECT workspace_id, id FROM tenancy.exports WHERE workspace_id = $1 AND state <> 'expired' UNION \
+         SELECT workspace_id, export FROM tenancy.export_chunks WHERE workspace_id = $1 ON CONFLICT DO NOTHING",
         "DELETE FROM tenancy.outbox WHERE workspace = $1 AND parked_at IS NOT NULL",
     ] {
         sql_query(statement)
@@ -110,6 +112,11 @@ impl TenantRows for PgStore {
                     };
                     let addressed = erase_the_rest(tx, tombstone).await?;
                     let mut erased = erase_rows(tx, &HOLDING, tombstone).await.map_err(failed)?;
+                    erased.extend(
+                        erase_rows(tx, &KEYSTORE_HOLDING, tombstone)
+                            .await
+                            .map_err(failed)?,
+                    );
                     if let Some(count) = erased
                         .iter_mut()
                         .find(|count| count.table == "tenancy.invitations")
@@ -133,15 +140,21 @@ impl TenantRows for PgStore {
         snapshot: Option<String>,
         parts: mpsc::Sender<Part>,
     ) -> Result<(), StoreError> {
-        let (database, snapshot) = (&self.database, snapshot.as_deref());
-        match export_rows(database, &HOLDING, workspace, snapshot, &parts).await {
-            Err(ExportError::Snapshot) => Ok(export_rows(database, &HOLDING, workspace, None, &parts).await?),
-            answer => Ok(answer?),
+        // One database for both, so a snapshot that is no good is over: without it the two would be of two moments.
+        let taken = match snapshot {
+            Some(_) => None,
+            None => Some(hold_snapshot(&self.database).await.ok_or(ExportError::Snapshot)?),
+        };
+        let name = taken.as_ref().map(Snapshot::name).or(snapshot.as_deref());
+        for holding in [&HOLDING, &KEYSTORE_HOLDING] {
+            export_rows(&self.database, holding, workspace, name, &parts).await?;
         }
+        Ok(())
     }
 
-    async fn snapshot(&self) -> Option<Snapshot> {
-        hold_snapshot(&self.database).await
+    async fn snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
+        let taken = hold_snapshot(&self.database).await;
+        Ok(Some(taken.ok_or(ExportError::Snapshot)?))
     }
 
     async fn owners(&self, workspace: WorkspaceId) -> Result<Vec<UserId>, StoreError> {
@@ -161,3 +174,24 @@ impl TenantRows for PgStore {
             .await
     }
 }
+
+impl PgStore {
+    /// Erases what the keystore tells of rotations in an erased workspace, which an old backup of it brings back.
+    pub(crate) async fn forget_rotations(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
+        self.database
+            .workspace(
+                "keystore.forget_rotations",
+                tombstone.workspace,
+                async |tx: &mut WorkspaceTx| -> Result<(), StoreError> {
+                    erase_rows(tx, &KEYSTORE_HOLDING, tombstone)
+                        .await
+                        .map_err(failed)?;
+                    Ok(())
+                },
+            )
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests;

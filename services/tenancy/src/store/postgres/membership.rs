@@ -9,18 +9,19 @@ use causeway_revocation::insert_revocations;
 use chrono::{DateTime, Utc};
 use diesel::dsl::exists;
 use diesel::prelude::*;
-use diesel::sql_types::Timestamptz;
-use diesel::{select, sql_query};
+use diesel::select;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
+use super::roles::{clock, custom, held};
 use super::rows::{
-    IndexRow, InvitationRow, MemberRow, invitation_index, invitations, members, membership_index,
+    self, IndexRow, InvitationRow, MemberRow, invitation_index, invitations, members, membership_index,
 };
 use super::{PgStore, failed, hold, keep, limit};
 use crate::SCHEMA;
 use crate::domain::{
-    Invitation, Member, MemberChange, MemberStep, Membership, SecretHash, Standing, may_grant,
+    HeldRole, INVITATIONS_WRITE, Invitation, Member, MemberChange, MemberRole, MemberStep, Membership,
+    SecretHash, Standing, may_grant,
 };
 use crate::page::{Page, TimePlace};
 use crate::refusal::Refusal;
@@ -34,8 +35,22 @@ pub(super) async fn member(tx: &mut WorkspaceTx, user: UserId) -> Result<Option<
     row.map(TryInto::try_into).transpose()
 }
 
-async fn role(tx: &mut WorkspaceTx, user: UserId) -> Result<Option<Role>, StoreError> {
-    Ok(member(tx, user).await?.map(|member| member.role))
+/// What a person is in the workspace now.
+pub(super) async fn held_by(tx: &mut WorkspaceTx, user: UserId) -> Result<Option<HeldRole>, StoreError> {
+    match member(tx, user).await? {
+        Some(member) => held(tx, member.role).await,
+        None => Ok(None),
+    }
+}
+
+/// Whether a member may still give the role of an invitation that it wrote.
+async fn is_backed(
+    tx: &mut WorkspaceTx,
+    writer: Option<HeldRole>,
+    role: MemberRole,
+) -> Result<bool, StoreError> {
+    let role = held(tx, role).await?;
+    Ok(role.is_some_and(|role| may_grant(writer, INVITATIONS_WRITE, &role).is_ok()))
 }
 
 /// How things stand; the workspace must be held.
@@ -47,8 +62,12 @@ async fn standing(tx: &mut WorkspaceTx, change: &MemberChange) -> Result<Standin
         .filter(members::user_id.ne(target.0));
     let anywhere = membership_index::table.filter(membership_index::user_id.eq(target.0));
     Ok(Standing {
-        actor: role(tx, change.actor).await?,
-        target: role(tx, target).await?,
+        actor: held_by(tx, change.actor).await?,
+        target: held_by(tx, target).await?,
+        custom: match change.step.role() {
+            Some(role) => custom(tx, role).await?,
+            None => None,
+        },
         other_owners: select(exists(other_owners))
             .get_result(tx)
             .await
@@ -86,12 +105,16 @@ async fn apply(tx: &mut WorkspaceTx, change: &MemberChange) -> Result<Member, St
             return Ok(member);
         }
         MemberStep::Become(role) => {
-            end_invitations(tx, change).await?;
-            diesel::update(members::table.find(place))
-                .set(members::role.eq(role.as_str()))
+            let row = diesel::update(members::table.find(place))
+                .set((
+                    members::role.eq(rows::word(role)),
+                    members::custom_role.eq(rows::custom(role)),
+                ))
                 .returning(MemberRow::as_returning())
                 .get_result(tx)
-                .await
+                .await;
+            end_invitations(tx, change.target).await?;
+            row
         }
         // The member's place in the index and the invitations that it wrote go with it.
         MemberStep::Leave => {
@@ -105,12 +128,26 @@ async fn apply(tx: &mut WorkspaceTx, change: &MemberChange) -> Result<Member, St
     row.try_into()
 }
 
-async fn end_invitations(tx: &mut WorkspaceTx, change: &MemberChange) -> Result<(), StoreError> {
-    let lost: Vec<&str> = change.step.lost().map(Role::as_str).collect();
+/// Ends the invitations of a member that it could not write any more.
+async fn end_invitations(tx: &mut WorkspaceTx, writer: UserId) -> Result<(), StoreError> {
+    let written: Vec<InvitationRow> = invitations::table
+        .filter(invitations::workspace_id.eq(tx.workspace().0))
+        .filter(invitations::invited_by.eq(writer.0))
+        .select(InvitationRow::as_select())
+        .load(tx)
+        .await
+        .map_err(failed)?;
+    let writer = held_by(tx, writer).await?;
+    let mut lost = Vec::new();
+    for row in written {
+        let open: Invitation = row.try_into()?;
+        if !is_backed(tx, writer, open.role).await? {
+            lost.push(open.id);
+        }
+    }
     let lost = invitations::table
         .filter(invitations::workspace_id.eq(tx.workspace().0))
-        .filter(invitations::invited_by.eq(change.target.0))
-        .filter(invitations::role.eq_any(lost));
+        .filter(invitations::id.eq_any(lost));
     diesel::delete(lost).execute(tx).await.map_err(failed)?;
     Ok(())
 }
@@ -147,23 +184,12 @@ async fn insert(tx: &mut WorkspaceTx, invitation: &Invitation, hash: &SecretHash
     Ok(())
 }
 
-#[derive(QueryableByName)]
-struct Clock {
-    #[diesel(sql_type = Timestamptz)]
-    now: DateTime<Utc>,
-}
-
-/// Tells gateways that what says the old role is void (RBAC-04). The time is read now, with the workspace held: who reads
-/// the old role does so before this transaction ends.
+/// Tells gateways that what says the old role is void (RBAC-04).
 async fn void(tx: &mut WorkspaceTx, change: &MemberChange, life: AccessLife) -> Result<(), StoreError> {
     if !change.step.voids() {
         return Ok(());
     }
-    let Clock { now } = sql_query("SELECT clock_timestamp() AS now")
-        .get_result(tx)
-        .await
-        .map_err(failed)?;
-    let ended = change.voided(now.max(change.at), life.0);
+    let ended = change.voided(clock(tx).await?.max(change.at), life.0);
     insert_revocations(tx, SCHEMA.name, &[ended])
         .await
         .map_err(failed)
@@ -203,7 +229,9 @@ impl MemberStore for PgStore {
                 invitation.workspace,
                 async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
                     hold(tx).await?;
-                    may_grant(role(tx, invitation.invited_by).await?, Some(invitation.role))?;
+                    let role = held(tx, invitation.role).await?.ok_or(Refusal::RoleNotFound)?;
+                    let writer = held_by(tx, invitation.invited_by).await?;
+                    may_grant(writer, INVITATIONS_WRITE, &role)?;
                     make_room(tx, invitation).await?;
                     insert(tx, invitation, hash).await?;
                     keep(tx, fact).await
@@ -295,8 +323,12 @@ impl MemberStore for PgStore {
                         .optional()
                         .map_err(failed)?;
                     let used: Invitation = used.ok_or(Refusal::InvitationNotFound)?.try_into()?;
+                    let writer = held_by(tx, used.invited_by).await?;
+                    if !is_backed(tx, writer, used.role).await? {
+                        return Err(Refusal::InvitationNotFound.into());
+                    }
                     // Taken back with the whole transaction, the invitation stays.
-                    if role(tx, user).await?.is_some() {
+                    if member(tx, user).await?.is_some() {
                         return Err(Refusal::MemberExists.into());
                     }
                     let member = Member {

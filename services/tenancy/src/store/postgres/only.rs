@@ -60,7 +60,7 @@ impl OnlyStore for PgStore {
                     let member = Member {
                         workspace: workspace.id,
                         user: joining.user,
-                        role,
+                        role: role.into(),
                         joined_at: joining.workspace.created_at,
                     };
                     insert_member(tx, &member).await?;

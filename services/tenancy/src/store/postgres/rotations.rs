@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use causeway_context::WorkspaceId;
 use causeway_database::{SystemTx, WorkspaceTx};
-use causeway_outbox::{OutboxEvent, insert_outbox_row};
+use causeway_outbox::{OutboxEvent, commit_with_outbox_row};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -73,8 +73,11 @@ async fn give_back(tx: &mut WorkspaceTx) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The last thing in a transaction: it commits it.
 async fn keep(tx: &mut WorkspaceTx, fact: &OutboxEvent) -> Result<(), StoreError> {
-    insert_outbox_row(tx, KEYSTORE.name, fact).await.map_err(failed)
+    commit_with_outbox_row(tx, KEYSTORE.name, fact)
+        .await
+        .map_err(failed)
 }
 
 /// Moves the versions that the step is about, and no others: doing it again changes nothing.

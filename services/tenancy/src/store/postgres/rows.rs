@@ -7,8 +7,8 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use crate::domain::{
-    AiModel, AiProvider, AiSettings, BaseUrl, Email, Invitation, Member, MfaPolicy, RetentionDays, Secret,
-    SecretKind, SecretName, Settings, Workspace, WorkspaceName,
+    AiModel, AiProvider, AiSettings, BaseUrl, Email, Invitation, Member, MemberRole, MfaPolicy,
+    RetentionDays, RoleId, Secret, SecretKind, SecretName, Settings, Workspace, WorkspaceName,
 };
 use crate::store::StoreError;
 
@@ -28,6 +28,7 @@ diesel::table! {
         user_id -> Uuid,
         role -> Text,
         joined_at -> Timestamptz,
+        custom_role -> Nullable<Uuid>,
     }
 }
 
@@ -48,6 +49,20 @@ diesel::table! {
         invited_by -> Uuid,
         created_at -> Timestamptz,
         expires_at -> Timestamptz,
+        custom_role -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    tenancy.roles (workspace_id, id) {
+        workspace_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        name_key -> Text,
+        permissions -> Array<Text>,
+        version -> Integer,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
     }
 }
 
@@ -88,7 +103,33 @@ diesel::table! {
 }
 
 diesel::joinable!(members -> workspaces (workspace_id));
-diesel::allow_tables_to_appear_in_same_query!(workspaces, members);
+diesel::joinable!(settings -> workspaces (workspace_id));
+diesel::allow_tables_to_appear_in_same_query!(workspaces, members, settings);
+
+/// What stands in the column `role` of who has a custom one, whose id is in a column of its own.
+const CUSTOM: &str = "custom";
+
+pub(super) const fn word(role: MemberRole) -> &'static str {
+    match role {
+        MemberRole::BuiltIn(role) => role.as_str(),
+        MemberRole::Custom(_) => CUSTOM,
+    }
+}
+
+pub(super) const fn custom(role: MemberRole) -> Option<Uuid> {
+    match role {
+        MemberRole::BuiltIn(_) => None,
+        MemberRole::Custom(RoleId(id)) => Some(id),
+    }
+}
+
+fn role(word: &str, custom: Option<Uuid>) -> Option<MemberRole> {
+    match custom {
+        Some(id) if word == CUSTOM => Some(MemberRole::Custom(RoleId(id))),
+        Some(_) => None,
+        None => Role::parse(word).map(MemberRole::BuiltIn),
+    }
+}
 
 /// A version as the database keeps it.
 pub(super) fn stored(version: u32) -> Result<i32, StoreError> {
@@ -146,6 +187,7 @@ pub(super) struct MemberRow {
     user_id: Uuid,
     role: String,
     joined_at: DateTime<Utc>,
+    custom_role: Option<Uuid>,
 }
 
 impl From<&Member> for MemberRow {
@@ -153,8 +195,9 @@ impl From<&Member> for MemberRow {
         Self {
             workspace_id: member.workspace.0,
             user_id: member.user.0,
-            role: member.role.as_str().to_owned(),
+            role: word(member.role).to_owned(),
             joined_at: member.joined_at,
+            custom_role: custom(member.role),
         }
     }
 }
@@ -166,7 +209,7 @@ impl TryFrom<MemberRow> for Member {
         Ok(Self {
             workspace: WorkspaceId(row.workspace_id),
             user: UserId(row.user_id),
-            role: Role::parse(&row.role).ok_or_else(|| corrupt("role of a member"))?,
+            role: role(&row.role, row.custom_role).ok_or_else(|| corrupt("role of a member"))?,
             joined_at: row.joined_at,
         })
     }
@@ -200,6 +243,7 @@ pub(super) struct InvitationRow {
     invited_by: Uuid,
     created_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
+    custom_role: Option<Uuid>,
 }
 
 impl From<&Invitation> for InvitationRow {
@@ -208,10 +252,11 @@ impl From<&Invitation> for InvitationRow {
             workspace_id: invitation.workspace.0,
             id: invitation.id,
             email: invitation.email.as_str().to_owned(),
-            role: invitation.role.as_str().to_owned(),
+            role: word(invitation.role).to_owned(),
             invited_by: invitation.invited_by.0,
             created_at: invitation.created_at,
             expires_at: invitation.expires_at,
+            custom_role: custom(invitation.role),
         }
     }
 }
@@ -224,7 +269,7 @@ impl TryFrom<InvitationRow> for Invitation {
             workspace: WorkspaceId(row.workspace_id),
             id: row.id,
             email: Email::parse(&row.email).map_err(|_| corrupt("address of an invitation"))?,
-            role: Role::parse(&row.role).ok_or_else(|| corrupt("role of an invitation"))?,
+            role: role(&row.role, row.custom_role).ok_or_else(|| corrupt("role of an invitation"))?,
             invited_by: UserId(row.invited_by),
             created_at: row.created_at,
             expires_at: row.expires_at,

@@ -1,0 +1,1 @@
+DROP TABLE disabled_persons;

@@ -1,0 +1,2 @@
+DROP TRIGGER refuse_erased ON clients;
+DROP TABLE client_secret_index;
