@@ -76,6 +76,9 @@ impl Lease {
     where
         Q: QueryFragment<Pg> + QueryId + Send,
     {
+        if self.commit != State::Open {
+            return Err(DieselError::BrokenTransactionManager);
+        }
         if let Err(form) = self.connection().knows(&statement) {
             let connection = self.connection_mut();
             let rows = statement.execute(&mut connection.inner).await?;

@@ -89,6 +89,10 @@ pub async fn erase_rows(
     holding: &Holding,
     tombstone: &Tombstone,
 ) -> Result<Vec<ErasedRows>, DieselError> {
+    // What a large tenant has takes its time; whoever orders it waits for ten minutes.
+    sql_query("SELECT set_config('statement_timeout', '540000', true)")
+        .execute(tx)
+        .await?;
     let mut erased = Vec::new();
     for table in holding.tables {
         let Some(statement) = statement(holding, table, tombstone.subject.is_some()) else {

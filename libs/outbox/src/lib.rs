@@ -45,8 +45,8 @@ pub trait OutboxStore: Send + Sync + 'static {
     /// [`OutboxError`] when the store does not answer; the fact then stays where it is.
     async fn park(&self, id: Uuid, because: &str) -> Result<(), OutboxError>;
 
-    /// Whether the fact is still here, unsent or parked. One that was added and is gone was sent: by this process or by
-    /// another one of the same service.
+    /// Whether the fact is still here, unsent or parked. One that was added and is gone was sent, by this process or by
+    /// another one of the same service, or was erased with its workspace.
     ///
     /// # Errors
     /// [`OutboxError`] when the store does not answer.

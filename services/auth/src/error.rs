@@ -281,10 +281,9 @@ impl AuthError {
                 "NO_ROTATION_RUNNING",
                 "one secret is in force: there is no rotation to end",
             ),
-            Self::ScopesNotHeld => ApiError::forbidden(
-                "SCOPES_NOT_HELD",
-                "a secret of the client would open more than you may do",
-            ),
+            Self::ScopesNotHeld => {
+                ApiError::forbidden("SCOPES_NOT_HELD", "this takes more than your credential holds")
+            }
             Self::Oauth(error) => error.shown(),
             Self::SignIn(error) => error.shown(),
             Self::InvalidMfaToken => ApiError::new(

@@ -93,23 +93,31 @@ impl Retention {
 
     /// Goes through all workspaces once.
     pub(crate) async fn round(&self) -> Result<(), RetentionError> {
-        let mut last = None;
+        let (mut last, mut failed) = (None, None);
         loop {
             let workspaces = self.store.workspaces_with_history(last, PART).await?;
-            for workspace in &workspaces {
-                let kept = self.retentions.of(*workspace).await;
-                let kept = kept.map_err(|status| RetentionError::Tenancy(Box::new(status)))?;
-                if let Some(time) = kept {
-                    self.store
-                        .forget_sign_ins(*workspace, (self.clock)() - time)
-                        .await?;
+            for workspace in workspaces.iter().copied() {
+                // What goes wrong in one workspace holds up no other one.
+                if let Err(error) = self.forget(workspace).await {
+                    failed = Some(error);
                 }
             }
             last = workspaces.last().copied();
             if workspaces.len() < PART {
-                return Ok(());
+                return failed.map_or(Ok(()), Err);
             }
         }
+    }
+
+    async fn forget(&self, workspace: WorkspaceId) -> Result<(), RetentionError> {
+        let kept = self.retentions.of(workspace).await;
+        let kept = kept.map_err(|status| RetentionError::Tenancy(Box::new(status)))?;
+        if let Some(time) = kept {
+            self.store
+                .forget_sign_ins(workspace, (self.clock)() - time)
+                .await?;
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,8 @@ const GOOGLE: (&str, &str) = ("google", "https://accounts.google.com");
 /// What is asked of Google beside `openid`: whether an address is proven. The address itself is not kept.
 const GOOGLE_SCOPE: &str = "email";
 const MAX_NAME_BYTES: usize = 32;
+/// Names that say something else in facts and tokens.
+const TAKEN: [&str; 3] = [GOOGLE.0, "clerk", "password"];
 
 /// At which providers people sign in, and what they come back to.
 #[derive(Debug, Clone, Default)]
@@ -39,7 +41,7 @@ impl OidcConfig {
         }
         if let (Some(issuer), Some(client_id)) = (given("OIDC_ISSUER_URL"), given("OIDC_CLIENT_ID")) {
             let name = given("OIDC_PROVIDER_NAME").unwrap_or_else(|| "oidc".to_owned());
-            if !fits(&name) || name == GOOGLE.0 {
+            if !fits(&name) || TAKEN.contains(&name.as_str()) {
                 problems.push(Problem::new(
                     "OIDC_PROVIDER_NAME",
                     "must be 1 to 32 small letters, digits and dashes, and not google",
@@ -200,7 +202,7 @@ mod tests {
             let (_, problems) = read("production", &[&provider(url)[..], &at].concat());
             assert_eq!(problems, ["OIDC_ISSUER_URL"], "{url}");
         }
-        for name in ["google", "Corp", "a/b"] {
+        for name in ["google", "clerk", "password", "Corp", "a/b"] {
             let named = [("OIDC_PROVIDER_NAME", name)];
             let pairs = [&provider("https://id.example")[..], &at, &named].concat();
             assert_eq!(read("production", &pairs).1, ["OIDC_PROVIDER_NAME"], "{name}");

@@ -3,6 +3,8 @@
 use causeway_context::{CallContext, UserId};
 use causeway_crypto::token;
 use causeway_outbox::OutboxEvent;
+use causeway_revocation::Ended;
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::AuthService;
@@ -13,6 +15,7 @@ use crate::domain::{Client, ClientSecret};
 use crate::error::AuthError;
 use crate::mailer::Notice;
 use crate::oauth::OauthError;
+use crate::store::Revoked;
 
 const LONGEST_PLACE: usize = 200;
 /// How often a change is tried again that somebody else was faster with.
@@ -89,7 +92,11 @@ impl AuthService {
                 .target("client", client.id.to_string())
                 .detail("last_four", secret.last_four);
             client.drop_secret(secret.id, ctx.now);
-            let (owner, ended) = (client.granted_by, self.tokens_until_now(ctx, client.id));
+            // Those too that another replica gives meanwhile, which remembers the secret; what the client gets in that time
+            // by its other secret is lost with them.
+            let until = ctx.now + super::verified::FRESH + TimeDelta::seconds(1);
+            let ended = Revoked::before(Ended::Client(client.id.0), until, self.access_life);
+            let owner = client.granted_by;
             match self.keep_client(client, Some(ended), fact).await {
                 Ok(_) => {
                     self.tell_owner(ctx, owner, TokenType::ClientSecret).await;

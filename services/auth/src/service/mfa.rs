@@ -90,6 +90,7 @@ impl AuthService {
     /// [`AuthError::FactorEnrolled`] for who has a factor, or a part that is away.
     pub(crate) async fn enrol_totp(&self, ctx: &CallContext) -> Result<Enrolled, AuthError> {
         let (user, here) = (ctx.user()?, ctx.workspace()?);
+        self.whole_session(ctx).await?;
         let found = self.store.find_factor(user).await?;
         if found.is_some_and(|factor| factor.confirmed_at.is_some()) {
             return Err(AuthError::FactorEnrolled);
@@ -176,6 +177,7 @@ impl AuthService {
     /// or a part that is away.
     pub(crate) async fn confirm_totp(&self, ctx: &CallContext, code: &str) -> Result<Elevated, AuthError> {
         let user = ctx.user()?;
+        self.whole_session(ctx).await?;
         let code = parsed(Code::parse(code))?;
         let factor = self.store.find_factor(user).await?.ok_or(AuthError::NoFactor)?;
         if factor.confirmed_at.is_some() {
@@ -254,6 +256,7 @@ impl AuthService {
     /// As [`AuthService::remove_totp`].
     pub(crate) async fn verify_session(&self, ctx: &CallContext, code: &str) -> Result<Elevated, AuthError> {
         let user = ctx.user()?;
+        self.whole_session(ctx).await?;
         let session = self.own_session(ctx).await?;
         let factor = self.confirmed_factor(user).await?;
         let method = self.use_code(ctx, &factor, session.workspace, code).await?;
@@ -332,6 +335,16 @@ impl AuthService {
         session
             .filter(|session| session.user == user && session.closed_at.is_none())
             .ok_or(AuthError::NoSession)
+    }
+
+    /// Refuses a session that is narrowed to a part of what its person may do: it has no say over second factors, and would
+    /// come back whole from one (RBAC-04).
+    async fn whole_session(&self, ctx: &CallContext) -> Result<(), AuthError> {
+        let whole = self.whole(ctx).await?;
+        match whole.is_some_and(|whole| ctx.caller.permissions.includes(&whole)) {
+            true => Ok(()),
+            false => Err(AuthError::ScopesNotHeld),
+        }
     }
 
     async fn elevated(&self, ctx: &CallContext, session: &Session) -> Result<Elevated, AuthError> {

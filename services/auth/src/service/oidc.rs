@@ -127,6 +127,10 @@ impl AuthService {
         request: FinishRequest,
     ) -> Result<(SignedIn, Option<String>), AuthError> {
         let provider = self.sign_ins.find(&request.provider)?;
+        // Shows nothing, so guesses at nothing: a page elsewhere can make any browser send it.
+        if request.token.expose_secret().is_empty() {
+            return Err(SignInError::Expired.into());
+        }
         let guess = self.may_guess(ctx, Target::SignIn).await?;
         let answer = self.finish(ctx, provider, request).await;
         if let Err(AuthError::SignIn(error)) = &answer

@@ -235,8 +235,9 @@ impl AuthService {
     /// names what it holds: its token would hold more than it does (RBAC-04).
     async fn no_wider(&self, ctx: &CallContext, scopes: Vec<String>) -> Result<Vec<String>, AuthError> {
         let own = ctx.caller.permissions;
-        let whole = self.whole(ctx).await?.unwrap_or_default();
-        Ok(match scopes.is_empty() && !own.includes(&whole) {
+        let whole = self.whole(ctx).await?;
+        let narrowed = whole.is_none_or(|whole| !own.includes(&whole));
+        Ok(match scopes.is_empty() && narrowed {
             true => own.names(),
             false => scopes,
         })

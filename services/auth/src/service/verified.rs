@@ -16,7 +16,7 @@ use crate::error::AuthError;
 use crate::oauth::OauthError;
 
 /// Shorter than the five seconds within which a revocation must hold.
-const FRESH: TimeDelta = TimeDelta::seconds(4);
+pub(super) const FRESH: TimeDelta = TimeDelta::seconds(4);
 const MOST: usize = 10_000;
 
 /// A client whose secret was shown, and what it may do now.

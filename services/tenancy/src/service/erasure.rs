@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{Tenancy, known};
-use crate::domain::{Erasure, ErasureState};
+use crate::domain::{Erasure, ErasureState, HeldRole, MemberRole};
 use crate::error::TenancyError;
 use crate::page::{self, Page, TimePlace};
 use crate::refusal::Refusal;
@@ -50,7 +50,10 @@ impl Tenancy {
     ) -> Result<Erasure, TenancyError> {
         let workspace = ctx.workspace()?;
         match subject {
-            Some(user) => may_go(&*self.store, workspace, user).await?,
+            Some(user) => {
+                may_go(&*self.store, workspace, user).await?;
+                self.may_erase(ctx, workspace, user).await?;
+            }
             None => self.may_be_erased(workspace).await?,
         }
         self.order(ctx, workspace, subject, scheduled_for).await
@@ -128,6 +131,36 @@ impl Tenancy {
         let cancelled = self.store.cancel_erasure(ctx.workspace()?, id, fact).await?;
         self.relay.delivered(fact_id).await;
         Ok(cancelled.ok_or(Refusal::ErasureNotFound)?)
+    }
+
+    /// Whoever erases somebody else must be above them, as who removes a member must (RBAC-04).
+    async fn may_erase(
+        &self,
+        ctx: &CallContext,
+        workspace: WorkspaceId,
+        subject: UserId,
+    ) -> Result<(), TenancyError> {
+        let own = ctx.user()?;
+        if own == subject {
+            return Ok(());
+        }
+        let actor = self.held_by(workspace, own).await?;
+        let target = self.held_by(workspace, subject).await?;
+        match actor.zip(target) {
+            Some((actor, target)) if actor.covers(&target) => Ok(()),
+            _ => Err(Refusal::RoleAboveOwn.into()),
+        }
+    }
+
+    async fn held_by(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<HeldRole>, TenancyError> {
+        let Some(member) = self.store.find_member(workspace, user).await? else {
+            return Ok(None);
+        };
+        let custom = match member.role {
+            MemberRole::Custom(id) => self.store.find_role(workspace, id).await?,
+            MemberRole::BuiltIn(_) => None,
+        };
+        Ok(HeldRole::of(member.role, custom.map(|role| role.permissions)))
     }
 
     /// The id of `default` is always the same: once erased, an installation of one tenant could never have it again.

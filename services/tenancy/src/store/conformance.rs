@@ -75,6 +75,7 @@ macro_rules! store_conformance {
             a_membership_comes_with_the_policy_of_its_workspace,
             a_new_region_is_the_home_of_the_workspace,
             refused_settings_leave_nothing,
+            a_change_of_settings_keeps_every_fact_of_it,
             concurrent_changes_of_settings_all_count,
             each_ring_has_keys_of_its_own,
             of_concurrent_first_keys_one_is_kept,

@@ -210,8 +210,9 @@ impl WorkspaceStore for PgStore {
                         .optional()
                         .map_err(failed)?;
                     let Some(row) = row else { return Ok(None) };
+                    let renamed = row.try_into()?;
                     keep(tx, fact).await?;
-                    row.try_into().map(Some)
+                    Ok(Some(renamed))
                 },
             )
             .await

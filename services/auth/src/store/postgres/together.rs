@@ -69,6 +69,8 @@ impl<Q, A> Together<Q, A> {
     /// The questions that have waited longest.
     fn take(&self) -> (Vec<Q>, Vec<oneshot::Sender<A>>) {
         let mut waiting = self.waiting();
+        // Who gave up wants nothing done any more: a rotation that is made late would make a thief of who tries again.
+        waiting.retain(|one| !one.asker.is_closed());
         let count = waiting.len().min(MOST);
         let taken = waiting.drain(..count);
         taken.map(|one| (one.question, one.asker)).unzip()
@@ -118,6 +120,23 @@ mod tests {
                 .iter()
                 .all(|answer| matches!(answer, Err("away") | Ok(None)))
         );
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_not_asked() {
+        let together = Together::<u8, u8>::new();
+        let turns = together.turns.acquire_many(2).await.unwrap();
+        let asked = Mutex::new(Vec::new());
+        let echo = |questions: Vec<u8>| {
+            asked.lock().unwrap().extend(questions.iter().copied());
+            async { Ok::<_, Infallible>(questions) }
+        };
+        let mut gone = Box::pin(together.ask(1, echo));
+        assert!(futures::poll!(gone.as_mut()).is_pending());
+        drop(gone);
+        drop(turns);
+        assert_eq!(together.ask(2, echo).await, Ok(Some(2)));
+        assert_eq!(*asked.lock().unwrap(), [2]);
     }
 
     #[tokio::test]

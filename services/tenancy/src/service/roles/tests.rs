@@ -1,4 +1,5 @@
 use causeway_context::Caller;
+use causeway_contracts::{CallerKind, Role};
 use causeway_errors::Code;
 use causeway_outbox::OutboxStore as _;
 use causeway_revocation::{Ended, Revocations as _};
@@ -102,6 +103,38 @@ async fn a_change_of_what_a_role_holds_ends_its_access_tokens_and_a_new_name_doe
     assert_eq!(world.ended().await, []);
     world.rewrite(&owner, role.id, &[]).await.expect("changed");
     assert_eq!(world.ended().await, [Ended::Role(role.id.0)]);
+}
+
+/// RBAC-04: only an owner is above an owner, for an erasure too.
+#[tokio::test]
+async fn a_role_that_may_erase_erases_nobody_above_it() {
+    let world = world();
+    let (owner, other) = (world.owner().await, world.owner().await);
+    let role = world.make_role(&owner, &["erasures.write"]).await.expect("made");
+    let officer = world.owner().await.user().expect("a person");
+    let second = other.user().expect("a person");
+    let workspace = owner.workspace.expect("has one");
+    for (user, role) in [
+        (officer, MemberRole::Custom(role.id)),
+        (second, Role::Owner.into()),
+    ] {
+        let ctx = context("AddMember", owner.clone());
+        world.tenancy.add_member(&ctx, user, role).await.expect("added");
+    }
+    let asks = Caller {
+        permissions: set(&["erasures.write"]),
+        ..crate::service::tests::person(CallerKind::User, officer, workspace)
+    };
+    let erase = async |by: &Caller, subject| {
+        let ctx = context("CreateErasure", by.clone());
+        world.tenancy.create_erasure(&ctx, Some(subject), ctx.now).await
+    };
+    assert_eq!(
+        reason(erase(&asks, second).await),
+        (Code::PermissionDenied, "ROLE_ABOVE_OWN".to_owned())
+    );
+    assert!(erase(&asks, officer).await.is_ok(), "oneself is nobody else");
+    assert!(erase(&owner, second).await.is_ok());
 }
 
 /// A token of a member says what its custom role holds: nothing else asks for it.

@@ -110,6 +110,21 @@ pub(crate) async fn refused_settings_leave_nothing(fixture: &Fixture) {
     assert!(matches!(refused, Err(StoreError::NoParent)), "{refused:?}");
 }
 
+pub(crate) async fn a_change_of_settings_keeps_every_fact_of_it(fixture: &Fixture) {
+    let (ours, _) = fixture.tenant().await;
+    let before = fixture.actions().await.len();
+    // More than once, so that every connection knows the statements.
+    for round in 1..=4 {
+        let facts = ["settings.updated", "platform.settings_updated"].map(|action| fact(ours.id, action));
+        let change = [SettingChange::Provider(Some(AiProvider::OpenAi))];
+        let changed = fixture
+            .store
+            .change_settings_for(ours.id, &change, time(9), facts.to_vec());
+        changed.await.expect("changed");
+        assert_eq!(fixture.actions().await.len(), before + 2 * round);
+    }
+}
+
 pub(crate) async fn concurrent_changes_of_settings_all_count(fixture: &Fixture) {
     let (ours, _) = fixture.tenant().await;
     let provider = [SettingChange::Provider(Some(AiProvider::OpenAi))];

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{MemoryStore, State};
-use crate::domain::{Done, Erasure, ErasureState, NO_HASH, Receipt};
+use crate::domain::{Done, Erasure, ErasureState, MemberRole, NO_HASH, Receipt};
 use crate::page::{Page, TimePlace};
 use crate::refusal::Refusal;
 use crate::store::StoreError;
@@ -225,7 +225,7 @@ impl LedgerStore for MemoryStore {
 }
 
 impl State {
-    /// Whoever is to be erased holds nothing any more from the tombstone on.
+    /// Whoever is to be erased is no owner any more from the tombstone on.
     fn step_down(&mut self, workspace: WorkspaceId, subject: UserId) -> Result<(), StoreError> {
         let mut others = self.members.values();
         let other_owner = others.any(|member| {
@@ -236,7 +236,9 @@ impl State {
         if member.role == Role::Owner && !other_owner {
             return Err(Refusal::LastOwner.into());
         }
-        member.role = Role::Viewer.into();
+        if matches!(member.role, MemberRole::BuiltIn(_)) {
+            member.role = Role::Viewer.into();
+        }
         Ok(())
     }
 }

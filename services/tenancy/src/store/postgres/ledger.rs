@@ -360,7 +360,7 @@ async fn buried(tx: &mut WorkspaceTx, erasure: Uuid) -> Result<Option<Buried>, S
     Ok(row.map(Into::into))
 }
 
-/// Whoever is to be erased holds nothing any more from the tombstone on: with the workspace held there is another owner,
+/// Whoever is to be erased is no owner any more from the tombstone on: with the workspace held there is another owner,
 /// and that one cannot leave because of an owner who is as good as gone.
 async fn step_down(tx: &mut WorkspaceTx, subject: UserId) -> Result<(), StoreError> {
     match hold(tx).await {
@@ -372,7 +372,7 @@ async fn step_down(tx: &mut WorkspaceTx, subject: UserId) -> Result<(), StoreErr
         return Err(Refusal::MemberNotFound.into());
     }
     let lowered = sql_query(
-        "UPDATE tenancy.members SET role = 'viewer', custom_role = NULL WHERE workspace_id = $1 AND user_id = $2 \
+        "UPDATE tenancy.members SET role = CASE WHEN custom_role IS NULL THEN 'viewer' ELSE role END WHERE workspace_id = $1 AND user_id = $2 \
          AND (role <> 'owner' OR EXISTS (SELECT FROM tenancy.members AS other \
          WHERE other.workspace_id = $1 AND other.role = 'owner' AND other.user_id <> $2))",
     )

@@ -3,13 +3,14 @@
 use async_trait::async_trait;
 use causeway_context::{UserId, WorkspaceId};
 use causeway_database::WorkspaceTx;
-use causeway_outbox::OutboxEvent;
+use causeway_outbox::{OutboxEvent, insert_outbox_row};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::rows::{MemberRow, SettingsRow, WorkspaceRow, corrupt, members, settings, workspaces};
 use super::{PgStore, failed, hold, keep};
+use crate::SCHEMA;
 use crate::domain::{Membership, MfaPolicy, SettingChange, Settings, Workspace};
 use crate::store::{SettingsStore, StoreError};
 
@@ -123,8 +124,11 @@ impl SettingsStore for PgStore {
                             .map_err(failed)?;
                     }
                     write(tx, &after, at).await?;
-                    for fact in facts {
-                        keep(tx, fact).await?;
+                    if let Some((last, before)) = facts.split_last() {
+                        for fact in before {
+                            insert_outbox_row(tx, SCHEMA.name, fact).await.map_err(failed)?;
+                        }
+                        keep(tx, last).await?;
                     }
                     Ok(after)
                 },

@@ -34,6 +34,31 @@ async fn to_change_a_factor_takes_a_code_and_takes_the_mark_from_the_session_tha
     assert!(world.login("ada@example.com", PASSWORD, "").await.is_ok());
 }
 
+/// RBAC-04: a session that is narrowed neither takes over the second factor nor comes back whole from it.
+#[tokio::test]
+async fn a_narrowed_session_has_no_say_over_the_second_factor() {
+    let world = world();
+    world.registered("ada@example.com").await;
+    let (_, whole) = world.session("ada@example.com").await;
+    let narrowed = Caller {
+        permissions: ["secrets.read"].iter().collect(),
+        ..whole.clone()
+    };
+    let enrolled = world.service.enrol_totp(&mfa("EnrollTotp", &narrowed, 1)).await;
+    assert_eq!(reason(enrolled), "SCOPES_NOT_HELD");
+    let enrolled = world.service.enrol_totp(&mfa("EnrollTotp", &whole, 1)).await;
+    let seed = Seed::opened(base32(enrolled.expect("enrolled").secret.expose_secret()).into());
+    let confirm = async |caller: &Caller| {
+        let ctx = mfa("ConfirmTotp", caller, 30);
+        world.service.confirm_totp(&ctx, &seed.code_at(at(30))).await
+    };
+    assert_eq!(reason(confirm(&narrowed).await), "SCOPES_NOT_HELD");
+    confirm(&whole).await.expect("confirmed");
+    let ctx = mfa("VerifySession", &narrowed, 60);
+    let verified = world.service.verify_session(&ctx, &seed.code_at(at(60))).await;
+    assert_eq!(reason(verified), "SCOPES_NOT_HELD");
+}
+
 /// REF-06, MFA-07: what a factor was worth in other sessions, or was not asked for there, ends with the change.
 #[tokio::test]
 async fn a_factor_that_comes_or_goes_ends_every_other_session() {
