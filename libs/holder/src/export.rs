@@ -11,7 +11,7 @@ use diesel::{QueryableByName, sql_query};
 use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
 use futures::{FutureExt as _, Stream, StreamExt as _, future, stream};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::erase::belongs;
 use crate::{Holding, Part, Rows, TenantTable};
@@ -91,9 +91,8 @@ const PATIENT: &str = "SELECT set_config('TimeZone', 'UTC', true), set_config('s
 /// A moment of the database that others can look at too. It lasts as long as this value, at most an hour.
 pub struct Snapshot {
     name: String,
-    held: AbortHandle,
-    _release: oneshot::Sender<()>,
-    _holder: JoinSet<()>,
+    release: oneshot::Sender<()>,
+    holder: JoinSet<bool>,
 }
 
 impl Snapshot {
@@ -102,9 +101,14 @@ impl Snapshot {
         &self.name
     }
 
-    /// Whether it has lasted until now: then whoever shares the database and used it has seen the same moment.
-    pub fn is_held(&self) -> bool {
-        !self.held.is_finished()
+    /// Lets go of it. Whether it has lasted until now, which only the database knows: then whoever shares the database and
+    /// used it has seen the same moment (EXP-02).
+    pub async fn release(self) -> bool {
+        let Self {
+            release, mut holder, ..
+        } = self;
+        drop(release);
+        matches!(holder.join_next().await, Some(Ok(true)))
     }
 }
 
@@ -113,21 +117,20 @@ pub async fn hold_snapshot(database: &Database) -> Option<Snapshot> {
     let (named, name) = oneshot::channel();
     let (release, released) = oneshot::channel::<()>();
     let mut holder = JoinSet::new();
-    let held = holder.spawn(hold(
+    holder.spawn(hold(
         database.isolated(Isolation::RepeatableRead),
         named,
         released,
     ));
     Some(Snapshot {
         name: name.await.ok()?,
-        held,
-        _release: release,
-        _holder: holder,
+        release,
+        holder,
     })
 }
 
-/// A snapshot lasts as long as the transaction that exported it.
-async fn hold(database: Database, named: oneshot::Sender<String>, released: oneshot::Receiver<()>) {
+/// A snapshot lasts as long as the transaction that exported it. Answers whether that one could still be committed.
+async fn hold(database: Database, named: oneshot::Sender<String>, released: oneshot::Receiver<()>) -> bool {
     let ends = Mutex::new(Some((named, released)));
     let body = async |tx: &mut SystemTx| -> Result<(), ExportError> {
         let taken = ends.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -137,12 +140,12 @@ async fn hold(database: Database, named: oneshot::Sender<String>, released: ones
             .get_result(tx)
             .await?;
         let _ = named.send(name.name);
-        // Answers when the value is dropped.
+        // Answers when the value is let go.
         let _ = released.await;
         Ok(())
     };
     // Who waits for the name learns of a failure by getting none.
-    let _ = database.system("holder.snapshot", body).await;
+    database.system("holder.snapshot", body).await.is_ok()
 }
 
 #[derive(QueryableByName)]

@@ -70,6 +70,16 @@ async fn forget_passed(tx: &mut WorkspaceTx, tombstone: &Tombstone) -> Result<()
     Ok(())
 }
 
+/// Facts of the workspace that wait for a person, as the log refused them.
+async fn forget_parked(tx: &mut WorkspaceTx) -> Result<(), StoreError> {
+    sql_query("DELETE FROM auth.outbox WHERE workspace = $1 AND parked_at IS NOT NULL")
+        .bind::<SqlUuid, _>(tx.workspace().0)
+        .execute(tx)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
 /// What belongs to persons who have no workspace any more.
 async fn erase_persons(tx: &mut WorkspaceTx, leavers: &[Uuid]) -> Result<Vec<ErasedRows>, StoreError> {
     let mut erased = Vec::with_capacity(OF_A_PERSON.len());
@@ -223,7 +233,10 @@ impl DataStore for PgStore {
                             let member = Ended::Member(tombstone.workspace, subject);
                             Revocation::before(member, at, self.life.0)
                         }
-                        None => Revocation::of(Ended::Workspace(tombstone.workspace), at, self.life.0),
+                        None => {
+                            forget_parked(tx).await?;
+                            Revocation::of(Ended::Workspace(tombstone.workspace), at, self.life.0)
+                        }
                     };
                     insert_revocations(tx, SCHEMA.name, &[ended])
                         .await

@@ -142,7 +142,9 @@ impl ExportJob {
                 writer.write(&lines).await?;
             }
         }
-        if snapshot.as_ref().is_some_and(|snapshot| !snapshot.is_held()) {
+        if let Some(snapshot) = snapshot
+            && !snapshot.release().await
+        {
             return Err(ExportError::Moments);
         }
         let tables = tables.finish();

@@ -372,6 +372,22 @@ async fn exported(store: &PgStore, workspace: WorkspaceId, snapshot: Option<&str
     tables
 }
 
+/// EXP-02: an export whose moment was lost on the way must not pass for one of one moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_whose_connection_was_lost_did_not_last() {
+    let Some(database) = TestDb::new(&SCHEMAS).await else {
+        return;
+    };
+    let store = PgStore::new(database.service().await);
+    let snapshot = store.snapshot().await.expect("answered").expect("taken");
+    assert!(snapshot.release().await);
+    let snapshot = store.snapshot().await.expect("answered").expect("taken");
+    let lost = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                WHERE datname = current_database() AND query LIKE 'SELECT pg_export_snapshot%'";
+    database.admin(lost).await;
+    assert!(!snapshot.release().await);
+}
+
 /// EXP-01, EXP-02: beside what a superuser counts.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_is_whole_and_of_one_moment() {
