@@ -15,7 +15,7 @@ use causeway_crypto::{AccessTokenKeys, ServiceTokenKeys};
 use causeway_gateway::Config;
 use causeway_mesh::{Mesh, ServiceIdentity};
 use causeway_settings::{Owner, Settings, Sources};
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use prost::Message as _;
 use secrecy::SecretString;
@@ -118,12 +118,13 @@ fn answer(message: &[u8]) -> Response<tonic::body::Body> {
     frame.put_u8(0);
     frame.put_u32(u32::try_from(message.len()).unwrap_or_default());
     frame.extend_from_slice(message);
-    let body: Full<Bytes> = Full::new(frame.freeze());
+    let mut end = HeaderMap::new();
+    end.insert("grpc-status", HeaderValue::from_static("0"));
+    let body = Full::new(frame.freeze()).with_trailers(async move { Some(Ok(end)) });
     let mut response = Response::new(tonic::body::Body::new(
         body.map_err(|never: Infallible| match never {}),
     ));
     let headers = response.headers_mut();
-    headers.insert("content-type", http::HeaderValue::from_static("application/grpc"));
-    headers.insert("grpc-status", http::HeaderValue::from_static("0"));
+    headers.insert("content-type", HeaderValue::from_static("application/grpc"));
     response
 }

@@ -321,7 +321,12 @@ impl AuthError {
             }
             Self::Tenancy(TenancyError::Away(_)) => ApiError::unavailable("TENANCY_UNAVAILABLE"),
             Self::Call(error) => error,
-            Self::Password(PasswordError::Hash(_) | PasswordError::Run(_))
+            Self::Password(
+                PasswordError::Hash(_)
+                | PasswordError::Form(_)
+                | PasswordError::Salt(_)
+                | PasswordError::Ended,
+            )
             | Self::Store(StoreError::Conflict(_) | StoreError::Fenced | StoreError::Corrupt(_))
             | Self::Tenancy(TenancyError::Answer(_) | TenancyError::Malformed)
             | Self::Sign(_) => ApiError::internal(),

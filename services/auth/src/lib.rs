@@ -22,6 +22,7 @@ mod service;
 mod store;
 mod subject;
 mod tenancy;
+mod together;
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,13 @@
-//! Password hashing: argon2id, off the async runtime, and never more at once than the machine can do.
+//! Password hashing: argon2id off the async runtime, and never more at once than the machine can do.
 
-use std::sync::Arc;
+mod workers;
 
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::phc;
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use secrecy::ExposeSecret as _;
-use tokio::sync::Semaphore;
+use subtle::ConstantTimeEq as _;
 
+use self::workers::Workers;
 use crate::domain::{Password, PasswordHash};
 
 /// How many hashes may wait for one that runs. At some 20 ms each, the last waits a fifth of a second.
@@ -20,10 +21,16 @@ pub(crate) enum PasswordError {
     Busy,
     /// The hash function refused.
     #[error("hash a password")]
-    Hash(#[from] argon2::password_hash::Error),
+    Hash(#[from] argon2::Error),
+    /// What is stored is no hash, or a new one could not be written.
+    #[error("read or write a password hash")]
+    Form(#[from] argon2::password_hash::Error),
+    /// There are no random numbers for a salt.
+    #[error("make a salt")]
+    Salt(#[from] aws_lc_rs::error::Unspecified),
     /// The work did not end.
-    #[error("run the hash function")]
-    Run(#[from] tokio::task::JoinError),
+    #[error("a thread that hashes passwords ended")]
+    Ended,
 }
 
 /// Makes and compares password hashes.
@@ -32,8 +39,7 @@ pub(crate) struct Passwords {
     function: Argon2<'static>,
     /// What a password is compared with when there is no account: the same work, never a match.
     nobody: PasswordHash,
-    admission: Arc<Semaphore>,
-    running: Arc<Semaphore>,
+    workers: Workers,
 }
 
 impl Passwords {
@@ -61,8 +67,7 @@ impl Passwords {
         Self {
             function: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             nobody,
-            admission: Arc::new(Semaphore::new(at_once * (1 + WAITING_PER_RUNNING))),
-            running: Arc::new(Semaphore::new(at_once)),
+            workers: Workers::new(at_once, at_once * WAITING_PER_RUNNING),
         }
     }
 
@@ -71,9 +76,9 @@ impl Passwords {
     /// # Errors
     /// [`PasswordError::Busy`] at once when too many wait already.
     pub(crate) async fn hash(&self, password: Password) -> Result<PasswordHash, PasswordError> {
-        let hash =
-            self.run(move |function| function.hash_password(password.expose().expose_secret().as_bytes()));
-        Ok(PasswordHash::new(hash.await??.to_string()))
+        let function = self.function.clone();
+        let hashed = self.workers.run(move |memory| hash(&function, &password, memory));
+        hashed.await?
     }
 
     /// Whether a password is the one of `hash`. Without a hash it is not, after the same work.
@@ -87,34 +92,8 @@ impl Passwords {
     ) -> Result<bool, PasswordError> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobody.clone());
-        let verified = self.run(move |function| {
-            function.verify_password(password.expose().expose_secret().as_bytes(), hash.as_str())
-        });
-        match verified.await? {
-            Ok(()) => Ok(known),
-            Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The permits move into the work: a caller who gives up does not make room for another before the work ends.
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Argon2<'static>) -> T + Send + 'static,
-    ) -> Result<T, PasswordError> {
-        let admitted = Arc::clone(&self.admission)
-            .try_acquire_owned()
-            .map_err(|_| PasswordError::Busy)?;
-        let running = Arc::clone(&self.running)
-            .acquire_owned()
-            .await
-            .map_err(|_| PasswordError::Busy)?;
-        let function = self.function.clone();
-        let task = tokio::task::spawn_blocking(move || {
-            let _permits = (admitted, running);
-            work(&function)
-        });
-        Ok(task.await?)
+        let verified = self.workers.run(move |memory| verify(&password, &hash, memory));
+        Ok(verified.await?? && known)
     }
 }
 
@@ -122,6 +101,55 @@ impl Default for Passwords {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn hash(
+    function: &Argon2<'_>,
+    password: &Password,
+    memory: &mut Vec<Block>,
+) -> Result<PasswordHash, PasswordError> {
+    let mut salt = [0; phc::Salt::RECOMMENDED_LENGTH];
+    aws_lc_rs::rand::fill(&mut salt)?;
+    let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+    fill(function, password, &salt, &mut output, memory)?;
+    let hash = phc::PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: function.params().try_into()?,
+        salt: Some(phc::Salt::new(&salt).map_err(argon2::password_hash::Error::from)?),
+        hash: Some(phc::Output::new(&output).map_err(argon2::password_hash::Error::from)?),
+    };
+    Ok(PasswordHash::new(hash.to_string()))
+}
+
+/// By the parameters that the hash says, which may be those of an earlier release.
+fn verify(password: &Password, hash: &PasswordHash, memory: &mut Vec<Block>) -> Result<bool, PasswordError> {
+    let stored = phc::PasswordHash::new(hash.as_str()).map_err(argon2::password_hash::Error::from)?;
+    let (Some(salt), Some(expected)) = (&stored.salt, &stored.hash) else {
+        return Err(argon2::password_hash::Error::SaltInvalid.into());
+    };
+    let version = stored.version.map_or(Ok(Version::V0x13), Version::try_from)?;
+    let function = Argon2::new(
+        Algorithm::try_from(stored.algorithm.as_str())?,
+        version,
+        Params::try_from(&stored)?,
+    );
+    let mut output = vec![0; expected.len()];
+    fill(&function, password, salt, &mut output, memory)?;
+    Ok(bool::from(output.ct_eq(expected.as_ref())))
+}
+
+fn fill(
+    function: &Argon2<'_>,
+    password: &Password,
+    salt: &[u8],
+    output: &mut [u8],
+    memory: &mut Vec<Block>,
+) -> Result<(), argon2::Error> {
+    // What lies there from before is overwritten, not read.
+    memory.resize(function.params().block_count(), Block::default());
+    let password = password.expose().expose_secret().as_bytes();
+    function.hash_password_into_with_memory(password, salt, output, memory)
 }
 
 #[cfg(test)]
@@ -167,10 +195,47 @@ mod tests {
     #[tokio::test]
     async fn too_many_at_once_are_told_so_at_once() {
         let passwords = Passwords {
-            admission: Arc::new(Semaphore::new(0)),
+            workers: Workers::new(0, 0),
             ..Passwords::cheap()
         };
         let answer = passwords.hash(password("correct horse battery")).await;
         assert!(matches!(answer, Err(PasswordError::Busy)));
+    }
+
+    /// What the crate's own function says of ours, and the other way round.
+    #[tokio::test]
+    async fn hashes_are_those_that_the_crate_makes() {
+        use argon2::{PasswordHasher as _, PasswordVerifier as _};
+        let passwords = Passwords::cheap();
+        let text = "correct horse battery";
+        let ours = passwords.hash(password(text)).await.expect("hashed");
+        let crates = &passwords.function;
+        assert_eq!(crates.verify_password(text.as_bytes(), ours.as_str()), Ok(()));
+        let wrong = crates.verify_password(b"correct horse staple", ours.as_str());
+        assert_eq!(wrong, Err(argon2::password_hash::Error::PasswordInvalid));
+        // Other parameters than ours: those of the hash count.
+        let other = Params::new(64, 3, 2, Some(24)).expect("parameters");
+        let other = Argon2::new(Algorithm::Argon2id, Version::V0x13, other);
+        let theirs = other.hash_password(text.as_bytes()).expect("hashed").to_string();
+        let theirs = Some(PasswordHash::new(theirs));
+        let verified = passwords.verify(password(text), theirs.clone()).await;
+        assert!(verified.expect("compared"));
+        let verified = passwords.verify(password("correct horse staple"), theirs).await;
+        assert!(!verified.expect("compared"));
+    }
+
+    #[tokio::test]
+    async fn what_is_stored_and_no_hash_is_an_error() {
+        let passwords = Passwords::cheap();
+        for text in [
+            "",
+            "plain",
+            "$argon2id$v=19$m=8,t=1,p=1",
+            "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA",
+        ] {
+            let stored = Some(PasswordHash::new(text.to_owned()));
+            let verified = passwords.verify(password("correct horse battery"), stored).await;
+            assert!(matches!(verified, Err(PasswordError::Form(_))), "{text}");
+        }
     }
 }

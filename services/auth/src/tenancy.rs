@@ -1,5 +1,7 @@
 //! What auth asks the tenancy service: to make a first workspace, and where a person belongs.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use causeway_context::{Caller, Held, RequestId, UserId, WorkspaceId};
 use causeway_contracts::tenancy::v1 as wire;
@@ -11,6 +13,7 @@ use tonic::{Code, Request, Status};
 
 use crate::domain::WorkspaceName;
 use crate::sealer::Sealer;
+use crate::together::Together;
 
 /// One workspace of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +98,11 @@ pub(crate) struct MeshTenancy {
     tenancy: TenancyServiceClient<MeshChannel>,
     /// Where seeds of second factors are sealed.
     pub(crate) keys: KeyServiceClient<MeshChannel>,
+    finding: Arc<Together<Place, Option<Membership>>>,
 }
+
+/// A person in a workspace.
+type Place = (WorkspaceId, UserId);
 
 impl MeshTenancy {
     /// The tenancy service of that mesh.
@@ -103,6 +110,7 @@ impl MeshTenancy {
         Self {
             tenancy: TenancyServiceClient::new(mesh.to("tenancy")),
             keys: KeyServiceClient::new(mesh.to("tenancy")),
+            finding: Arc::new(Together::new(2)),
         }
     }
 }
@@ -132,32 +140,9 @@ impl Tenancy for MeshTenancy {
     }
 
     async fn memberships(&self, request: &RequestId, user: UserId) -> Result<Vec<Membership>, TenancyError> {
-        self.list(request, user, String::new()).await
-    }
-
-    /// Asks for no other: at a refresh that is one look instead of one for every workspace of the person.
-    async fn membership(
-        &self,
-        request: &RequestId,
-        user: UserId,
-        workspace: WorkspaceId,
-    ) -> Result<Option<Membership>, TenancyError> {
-        let found = self.list(request, user, workspace.to_string()).await?;
-        Ok(found.into_iter().find(|one| one.workspace == workspace))
-    }
-}
-
-impl MeshTenancy {
-    /// The person's memberships, or the one in that workspace.
-    async fn list(
-        &self,
-        request: &RequestId,
-        user: UserId,
-        workspace_id: String,
-    ) -> Result<Vec<Membership>, TenancyError> {
         let message = wire::ListMembershipsRequest {
             user_id: user.to_string(),
-            workspace_id,
+            workspace_id: String::new(),
         };
         let answer = self
             .tenancy
@@ -172,7 +157,53 @@ impl MeshTenancy {
         } = answer.into_inner();
         memberships
             .into_iter()
-            .map(|membership| decode(membership, &mfa_workspace_ids, &custom_grants))
+            .map(|membership| listed(membership, &mfa_workspace_ids, &custom_grants))
+            .collect()
+    }
+
+    /// Asked together with those of others, who refresh their sessions at the same time. The call is that of one of them.
+    async fn membership(
+        &self,
+        request: &RequestId,
+        user: UserId,
+        workspace: WorkspaceId,
+    ) -> Result<Option<Membership>, TenancyError> {
+        let place = (workspace, user);
+        let together = |places: Vec<Place>| async move { self.find(request, &places).await };
+        if let Some(found) = self.finding.ask(place, together).await? {
+            return Ok(found);
+        }
+        Ok(self.find(request, &[place]).await?.pop().flatten())
+    }
+}
+
+impl MeshTenancy {
+    /// What each person is in the workspace beside, in their order.
+    async fn find(
+        &self,
+        request: &RequestId,
+        places: &[Place],
+    ) -> Result<Vec<Option<Membership>>, TenancyError> {
+        let asked = places.iter().map(|(workspace, user)| wire::MembershipPlace {
+            workspace_id: workspace.to_string(),
+            user_id: user.to_string(),
+        });
+        let message = wire::FindMembershipsRequest {
+            places: asked.collect(),
+        };
+        let answer = self
+            .tenancy
+            .clone()
+            .find_memberships(ours(request, message))
+            .await
+            .map_err(classify)?;
+        let found = answer.into_inner().found;
+        if found.len() != places.len() {
+            return Err(TenancyError::Malformed);
+        }
+        let found = found.into_iter().zip(places);
+        found
+            .map(|(found, (workspace, _))| placed(found, *workspace))
             .collect()
     }
 }
@@ -187,7 +218,7 @@ pub(crate) fn ours<T>(request_id: &RequestId, message: T) -> Request<T> {
     request
 }
 
-fn decode(
+fn listed(
     membership: wire::Membership,
     demanding: &[String],
     custom: &[wire::CustomGrant],
@@ -203,6 +234,24 @@ fn decode(
         }),
         mfa_required: demanding.contains(&workspace.id),
     })
+}
+
+/// An answer that is about another workspace than was asked for is none.
+fn placed(found: wire::FoundMembership, workspace: WorkspaceId) -> Result<Option<Membership>, TenancyError> {
+    let Some(membership) = found.membership else {
+        return Ok(None);
+    };
+    let home = membership.workspace.ok_or(TenancyError::Malformed)?;
+    if home.id.parse() != Ok(workspace) {
+        return Err(TenancyError::Malformed);
+    }
+    Ok(Some(Membership {
+        workspace,
+        name: home.name,
+        role: membership.role,
+        custom: PermissionSet::from_bytes(&found.custom_permissions),
+        mfa_required: found.mfa_required,
+    }))
 }
 
 pub(crate) fn classify(status: Status) -> TenancyError {

@@ -62,6 +62,19 @@ impl FakeTenancy {
                     ..tenancy::ListMembershipsResponse::default()
                 })
             }
+            Some("FindMemberships") => {
+                let message = tenancy::FindMembershipsRequest::decode(body).expect("a message");
+                let found = message.places.iter().map(|place| tenancy::FoundMembership {
+                    membership: self.memberships(&place.user_id).into_iter().find(|one| {
+                        let workspace = one.workspace.as_ref();
+                        workspace.is_some_and(|workspace| workspace.id == place.workspace_id)
+                    }),
+                    ..tenancy::FoundMembership::default()
+                });
+                encoded(&tenancy::FindMembershipsResponse {
+                    found: found.collect(),
+                })
+            }
             _ => Status::unimplemented("").into_http(),
         })
     }

@@ -12,6 +12,7 @@ mod settings;
 use std::fmt;
 
 use causeway_context::{UserId, WorkspaceId};
+use causeway_contracts::PermissionSet;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -103,6 +104,17 @@ pub struct Membership {
     pub workspace: Workspace,
     /// The person in it.
     pub member: Member,
+}
+
+/// What somebody is in a workspace: all that an access token says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Belonging {
+    /// The workspace, and the person in it.
+    pub(crate) membership: Membership,
+    /// Whether a second factor is demanded there.
+    pub(crate) mfa_policy: MfaPolicy,
+    /// What the role holds, if it is one that the workspace made.
+    pub(crate) custom: Option<PermissionSet>,
 }
 
 impl Member {

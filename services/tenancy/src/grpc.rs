@@ -20,12 +20,17 @@ use tonic::{Request, Response, Status};
 
 pub(crate) use revocations::RevocationRpc;
 
-use crate::domain::{Member, Membership, Secret, SecretKind, SecretName, Workspace, WorkspaceName};
+use crate::domain::{
+    Belonging, Member, Membership, MfaPolicy, Secret, SecretKind, SecretName, Workspace, WorkspaceName,
+};
 use crate::error::TenancyError;
 use crate::page::{self, Page, Place};
 use crate::service::Tenancy;
 
 const VALUE_BYTES: usize = 65_536;
+
+/// How many memberships may be asked for at once.
+const PLACES: usize = 64;
 
 /// The services over gRPC.
 #[derive(Clone)]
@@ -131,23 +136,49 @@ impl TenancyService for Grpc {
         let (Some(user), Some(only)) = (user, only) else {
             return Err(fields.refuse());
         };
-        let (memberships, demanding) = match only {
-            Some(workspace) => self.0.membership_in(workspace, user).await.map_err(refuse)?,
+        let places: Vec<_> = match only {
+            Some(workspace) => vec![(workspace, user)],
             None => {
                 let memberships = self.0.memberships(user).await.map_err(refuse)?;
-                let demanding = self.0.demanding_mfa(&memberships).await.map_err(refuse)?;
-                (memberships, demanding)
+                memberships.iter().map(|one| (one.workspace.id, user)).collect()
             }
         };
-        let grants = self.0.custom_grants(&memberships).await.map_err(refuse)?;
-        let grants = grants.into_iter().map(|(workspace, held)| wire::CustomGrant {
-            workspace_id: workspace.to_string(),
-            permissions: held.to_bytes(),
-        });
-        Ok(Response::new(wire::ListMembershipsResponse {
-            memberships: memberships.into_iter().map(Into::into).collect(),
-            mfa_workspace_ids: demanding.iter().map(ToString::to_string).collect(),
-            custom_grants: grants.collect(),
+        let mut answer = wire::ListMembershipsResponse::default();
+        for found in self
+            .0
+            .belongings(&places)
+            .await
+            .map_err(refuse)?
+            .into_iter()
+            .flatten()
+        {
+            let workspace_id = found.membership.workspace.id.to_string();
+            if found.mfa_policy == MfaPolicy::Required {
+                answer.mfa_workspace_ids.push(workspace_id.clone());
+            }
+            answer
+                .custom_grants
+                .extend(found.custom.map(|held| wire::CustomGrant {
+                    workspace_id,
+                    permissions: held.to_bytes(),
+                }));
+            answer.memberships.push(found.membership.into());
+        }
+        Ok(Response::new(answer))
+    }
+
+    async fn find_memberships(
+        &self,
+        request: Request<wire::FindMembershipsRequest>,
+    ) -> Answer<wire::FindMembershipsResponse> {
+        let (request, mut fields) = (request.into_inner(), Fields::default());
+        let places = places(&request.places, &mut fields);
+        let Some(places) = places else {
+            return Err(fields.refuse());
+        };
+        let found = self.0.belongings(&places).await.map_err(refuse)?;
+        Ok(Response::new(wire::FindMembershipsResponse {
+            found: found.into_iter().map(found_membership).collect(),
         }))
     }
 
@@ -352,6 +383,35 @@ impl From<Workspace> for wire::Workspace {
             created_at: Some(to_timestamp(workspace.created_at)),
             updated_at: Some(to_timestamp(workspace.updated_at)),
         }
+    }
+}
+
+/// All places, or what is wrong with each of them.
+fn places(asked: &[wire::MembershipPlace], fields: &mut Fields) -> Option<Vec<(WorkspaceId, UserId)>> {
+    if asked.len() > PLACES {
+        fields.check::<(), _>("places", Err(format!("must be at most {PLACES}")));
+        return None;
+    }
+    let place = |(index, place): (usize, &wire::MembershipPlace)| {
+        let workspace = fields.check(
+            &format!("places[{index}].workspace_id"),
+            place.workspace_id.parse(),
+        );
+        let user = fields.check(&format!("places[{index}].user_id"), place.user_id.parse());
+        workspace.zip(user)
+    };
+    let places: Vec<_> = asked.iter().enumerate().map(place).collect();
+    places.into_iter().collect()
+}
+
+fn found_membership(found: Option<Belonging>) -> wire::FoundMembership {
+    match found {
+        Some(found) => wire::FoundMembership {
+            membership: Some(found.membership.into()),
+            mfa_required: found.mfa_policy == MfaPolicy::Required,
+            custom_permissions: found.custom.map(|held| held.to_bytes()).unwrap_or_default(),
+        },
+        None => wire::FoundMembership::default(),
     }
 }
 

@@ -18,7 +18,7 @@ use causeway_contracts::{CallerKind, Role};
 use causeway_crypto::KeyProvider;
 use causeway_outbox::{OutboxEvent, RelayHandle};
 
-use crate::domain::{Member, Membership, Workspace, WorkspaceName};
+use crate::domain::{Belonging, Member, Membership, Workspace, WorkspaceName};
 use crate::error::TenancyError;
 use crate::keys::DataKeys;
 use crate::page::{self, Page, TimePlace};
@@ -212,6 +212,20 @@ impl Tenancy {
                 return Ok(all);
             }
         }
+    }
+
+    /// What each person is in the workspace beside, in their order. With a single tenant nobody belongs to another.
+    pub(crate) async fn belongings(
+        &self,
+        places: &[(WorkspaceId, UserId)],
+    ) -> Result<Vec<Option<Belonging>>, TenancyError> {
+        let mut found = self.store.find_belongings(places).await?;
+        if self.defaults.modes.single_tenant {
+            for (place, one) in places.iter().zip(&mut found) {
+                one.take_if(|_| place.0 != WorkspaceId::DEFAULT);
+            }
+        }
+        Ok(found)
     }
 
     /// The caller's workspaces. A person sees all of them; a token or a client only the one it was made for.

@@ -19,7 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::domain::{
-    Invitation, Member, MemberChange, Membership, MfaPolicy, Secret, SecretHash, SecretName, SettingChange,
+    Belonging, Invitation, Member, MemberChange, Membership, Secret, SecretHash, SecretName, SettingChange,
     Settings, Workspace, WorkspaceName,
 };
 use crate::page::{Page, TimePlace};
@@ -113,6 +113,13 @@ pub(crate) trait WorkspaceStore: Send + Sync + 'static {
         user: UserId,
         page: &Page<TimePlace>,
     ) -> Result<Vec<Membership>, StoreError>;
+
+    /// What each person is in the workspace beside, in their order; nothing for who does not belong to it. One look for
+    /// all of them: this is asked at every refresh of a session.
+    async fn find_belongings(
+        &self,
+        places: &[(WorkspaceId, UserId)],
+    ) -> Result<Vec<Option<Belonging>>, StoreError>;
 }
 
 /// Changes of membership, and invitations.
@@ -168,14 +175,6 @@ pub(crate) trait MemberStore: Send + Sync + 'static {
 pub(crate) trait SettingsStore: Send + Sync + 'static {
     /// The settings; nothing if there is no such workspace.
     async fn find_settings(&self, workspace: WorkspaceId) -> Result<Option<Settings>, StoreError>;
-
-    /// The person in the workspace, and what that says of second factors: one look, for what is asked at every refresh of
-    /// a session.
-    async fn find_membership(
-        &self,
-        workspace: WorkspaceId,
-        user: UserId,
-    ) -> Result<Option<(Membership, MfaPolicy)>, StoreError>;
 
     /// Makes the changes and answers the settings after them; [`StoreError::Refused`] if [`Settings::with`] does,
     /// [`StoreError::NoParent`].

@@ -12,7 +12,6 @@ mod persons;
 mod recovery;
 mod refresh_tokens;
 mod sessions;
-mod together;
 mod tokens;
 
 use std::sync::Arc;

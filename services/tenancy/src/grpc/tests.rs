@@ -303,6 +303,34 @@ async fn members_and_memberships_name_the_role() {
 }
 
 #[tokio::test]
+async fn many_memberships_are_found_in_the_order_in_which_they_are_asked_for() {
+    let world = world().await;
+    let service = Caller::service("auth");
+    let place = |workspace: String| wire::MembershipPlace {
+        workspace_id: workspace,
+        user_id: world.caller.id.clone(),
+    };
+    let home = world.caller.workspace.expect("has one").to_string();
+    let find = async |places: Vec<wire::MembershipPlace>| {
+        let message = wire::FindMembershipsRequest { places };
+        let message = request("FindMemberships", &service, message);
+        world.grpc.find_memberships(message).await
+    };
+    let elsewhere = WorkspaceId::generate().to_string();
+    let found = find(vec![place(elsewhere.clone()), place(home.clone())]).await;
+    let found = found.expect("read").into_inner().found;
+    assert_eq!(found[0], wire::FoundMembership::default());
+    let membership = found[1].membership.clone().expect("a member");
+    assert_eq!(membership.role, "owner");
+    assert_eq!(membership.workspace.expect("there").id, home);
+    let wrong = find(vec![place(home), place("none".to_owned())]).await;
+    let fields = refused(wrong).violations;
+    assert_eq!(fields[0].field, "places[1].workspace_id");
+    let many = find(vec![place(elsewhere); 65]).await;
+    assert_eq!(refused(many).violations[0].field, "places");
+}
+
+#[tokio::test]
 async fn every_failure_has_a_stable_reason() {
     let world = world().await;
     let message = wire::GetWorkspaceRequest {

@@ -103,13 +103,11 @@ impl Tenancy {
 
     /// The only workspace, if the person belongs to it; what else the person once belonged to does not count.
     pub(super) async fn only_membership(&self, user: UserId) -> Result<Vec<Membership>, TenancyError> {
-        let id = WorkspaceId::DEFAULT;
-        let member = self.store.find_member(id, user).await?;
-        let workspace = self.store.find_workspace(id).await?;
-        let membership = workspace
-            .zip(member)
-            .map(|(workspace, member)| Membership { workspace, member });
-        Ok(membership.into_iter().collect())
+        let found = self
+            .store
+            .find_belongings(&[(WorkspaceId::DEFAULT, user)])
+            .await?;
+        Ok(found.into_iter().flatten().map(|one| one.membership).collect())
     }
 
     /// Whether the caller's workspace is the platform's own. Its permission says that the caller is in charge there.

@@ -1,12 +1,12 @@
 //! Roles that a workspace makes.
 
-use causeway_context::{CallContext, WorkspaceId};
+use causeway_context::CallContext;
 use causeway_contracts::PermissionSet;
 use causeway_outbox::OutboxEvent;
 use uuid::Uuid;
 
 use super::Tenancy;
-use crate::domain::{CustomRole, MemberRole, Membership, RoleChange, RoleId, RoleName, RoleStep, SETTLED};
+use crate::domain::{CustomRole, RoleChange, RoleId, RoleName, RoleStep, SETTLED};
 use crate::error::TenancyError;
 use crate::refusal::Refusal;
 
@@ -85,22 +85,6 @@ impl Tenancy {
         }
         self.relay.delivered(fact_id).await;
         Ok(role)
-    }
-
-    /// What the custom roles among somebody's memberships hold now.
-    pub(crate) async fn custom_grants(
-        &self,
-        memberships: &[Membership],
-    ) -> Result<Vec<(WorkspaceId, PermissionSet)>, TenancyError> {
-        let mut grants = Vec::new();
-        for Membership { workspace, member } in memberships {
-            if let MemberRole::Custom(id) = member.role
-                && let Some(role) = self.store.find_role(workspace.id, id).await?
-            {
-                grants.push((workspace.id, role.permissions));
-            }
-        }
-        Ok(grants)
     }
 }
 

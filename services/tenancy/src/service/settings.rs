@@ -1,10 +1,10 @@
 //! What a workspace decides for itself.
 
-use causeway_context::{CallContext, UserId, WorkspaceId};
+use causeway_context::{CallContext, WorkspaceId};
 use causeway_outbox::OutboxEvent;
 
 use super::{Tenancy, TenantStatus};
-use crate::domain::{Membership, MfaPolicy, SecretKind, SecretName, SettingChange, Settings};
+use crate::domain::{SecretKind, SecretName, SettingChange, Settings};
 use crate::error::TenancyError;
 use crate::refusal::Refusal;
 
@@ -15,38 +15,6 @@ impl Tenancy {
             .find_settings(ctx.workspace()?)
             .await?
             .ok_or(TenancyError::WorkspaceNotFound)
-    }
-
-    /// Those of the workspaces that demand a second factor of their members (MFA-07).
-    pub(crate) async fn demanding_mfa(
-        &self,
-        memberships: &[Membership],
-    ) -> Result<Vec<WorkspaceId>, TenancyError> {
-        let mut demanding = Vec::new();
-        for Membership { workspace, .. } in memberships {
-            let settings = self.store.find_settings(workspace.id).await?;
-            if settings.is_some_and(|settings| settings.mfa_policy == MfaPolicy::Required) {
-                demanding.push(workspace.id);
-            }
-        }
-        Ok(demanding)
-    }
-
-    /// The membership of a person in one workspace, if there is one; and that workspace, if it demands a second factor.
-    pub(crate) async fn membership_in(
-        &self,
-        workspace: WorkspaceId,
-        user: UserId,
-    ) -> Result<(Vec<Membership>, Vec<WorkspaceId>), TenancyError> {
-        if self.defaults.modes.single_tenant && workspace != WorkspaceId::DEFAULT {
-            return Ok((Vec::new(), Vec::new()));
-        }
-        let found = self.store.find_membership(workspace, user).await?;
-        Ok(match found {
-            Some((membership, MfaPolicy::Required)) => (vec![membership], vec![workspace]),
-            Some((membership, MfaPolicy::Optional)) => (vec![membership], Vec::new()),
-            None => (Vec::new(), Vec::new()),
-        })
     }
 
     /// Makes the changes, which are those of `fields`.

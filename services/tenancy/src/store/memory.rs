@@ -22,8 +22,8 @@ use uuid::Uuid;
 
 use super::{AccessLife, SecretStore, StoreError, WorkspaceStore};
 use crate::domain::{
-    CustomRole, Invitation, Member, Membership, RoleId, Secret, SecretHash, SecretName, Settings, Workspace,
-    WorkspaceName,
+    Belonging, CustomRole, Invitation, Member, MemberRole, Membership, RoleId, Secret, SecretHash,
+    SecretName, Settings, Workspace, WorkspaceName,
 };
 use crate::page::{Page, TimePlace};
 
@@ -189,6 +189,29 @@ impl WorkspaceStore for MemoryStore {
                 })
             });
         Ok(page_of(memberships, page, Membership::place))
+    }
+
+    async fn find_belongings(
+        &self,
+        places: &[(WorkspaceId, UserId)],
+    ) -> Result<Vec<Option<Belonging>>, StoreError> {
+        let state = self.state();
+        let belonging = |place: &(WorkspaceId, UserId)| {
+            let member = state.members.get(place)?.clone();
+            let custom = match member.role {
+                MemberRole::BuiltIn(_) => None,
+                MemberRole::Custom(id) => state.roles.get(&(place.0, id)).map(|role| role.permissions),
+            };
+            Some(Belonging {
+                mfa_policy: state.settings_of(place.0)?.mfa_policy,
+                membership: Membership {
+                    workspace: state.workspaces.get(&place.0)?.clone(),
+                    member,
+                },
+                custom,
+            })
+        };
+        Ok(places.iter().map(belonging).collect())
     }
 }
 

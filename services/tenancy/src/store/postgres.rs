@@ -1,5 +1,6 @@
 //! The store on PostgreSQL. Every statement names its workspace, and row-level security holds where one would not.
 
+mod belongings;
 mod exports;
 mod keys;
 mod ledger;
@@ -28,7 +29,7 @@ use self::rows::{
 };
 use super::{AccessLife, SecretStore, StoreError, WorkspaceStore};
 use crate::SCHEMA;
-use crate::domain::{Member, Membership, Secret, SecretName, Workspace, WorkspaceName};
+use crate::domain::{Belonging, Member, Membership, Secret, SecretName, Workspace, WorkspaceName};
 use crate::page::{Page, TimePlace};
 
 /// What `causeway.fence_sealed` says that it refused a write.
@@ -55,38 +56,6 @@ impl PgStore {
             life: AccessLife(life),
             ..self
         }
-    }
-
-    async fn membership(
-        &self,
-        workspace: WorkspaceId,
-        user: UserId,
-    ) -> Result<Option<Membership>, StoreError> {
-        self.database
-            .workspace(
-                "tenancy.membership",
-                workspace,
-                async |tx: &mut WorkspaceTx| -> Result<_, StoreError> {
-                    let found = workspaces::table
-                        .inner_join(members::table)
-                        .filter(workspaces::workspace_id.eq(workspace.0))
-                        .filter(members::workspace_id.eq(workspace.0))
-                        .filter(members::user_id.eq(user.0))
-                        .select((WorkspaceRow::as_select(), MemberRow::as_select()))
-                        .first::<(WorkspaceRow, MemberRow)>(tx)
-                        .await
-                        .optional()
-                        .map_err(failed)?;
-                    let Some((workspace, member)) = found else {
-                        return Ok(None);
-                    };
-                    Ok(Some(Membership {
-                        workspace: workspace.try_into()?,
-                        member: member.try_into()?,
-                    }))
-                },
-            )
-            .await
     }
 }
 
@@ -290,11 +259,16 @@ impl WorkspaceStore for PgStore {
                 },
             )
             .await?;
-        let mut memberships = Vec::with_capacity(found.len());
-        for workspace in found {
-            memberships.extend(self.membership(WorkspaceId(workspace), user).await?);
-        }
-        Ok(memberships)
+        let places: Vec<_> = found.into_iter().map(|id| (WorkspaceId(id), user)).collect();
+        let found = belongings::find(&self.database, &places).await?;
+        Ok(found.into_iter().flatten().map(|one| one.membership).collect())
+    }
+
+    async fn find_belongings(
+        &self,
+        places: &[(WorkspaceId, UserId)],
+    ) -> Result<Vec<Option<Belonging>>, StoreError> {
+        belongings::find(&self.database, places).await
     }
 }
 

@@ -16,10 +16,10 @@ use uuid::Uuid;
 
 use super::factors::{passed_factors, second_factors};
 use super::sessions::{SessionRow, sessions};
-use super::together::Together;
 use super::{corrupt, failed, hash};
 use crate::domain::{FactorStanding, Hash, PassedBy, RefreshToken, SessionToken};
 use crate::store::StoreError;
+use crate::together::Together;
 
 /// No workspace. These tables belong to none; but a transaction with a scope is begun without a round trip of its own,
 /// and is not committed if it never began.
@@ -108,8 +108,9 @@ struct Rotation {
 impl Refreshes {
     pub(super) fn new() -> Self {
         Self {
-            finding: Together::new(),
-            rotating: Together::new(),
+            finding: Together::new(1),
+            // While one is written to disk, the next one goes on.
+            rotating: Together::new(2),
         }
     }
 

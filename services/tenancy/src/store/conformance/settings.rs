@@ -7,7 +7,8 @@ use tokio::task::JoinSet;
 
 use super::{Fixture, fact, name, refusal, time};
 use crate::domain::{
-    AiModel, AiProvider, BaseUrl, MfaPolicy, RetentionDays, SettingChange, Settings, Workspace,
+    AiModel, AiProvider, BaseUrl, Belonging, Member, Membership, MfaPolicy, RetentionDays, SettingChange,
+    Settings, Workspace,
 };
 use crate::refusal::Refusal;
 use crate::store::StoreError;
@@ -66,18 +67,40 @@ pub(crate) async fn settings_begin_untouched_and_change_by_field(fixture: &Fixtu
 pub(crate) async fn a_membership_comes_with_the_policy_of_its_workspace(fixture: &Fixture) {
     let (ours, owner) = fixture.tenant().await;
     let (theirs, somebody) = fixture.tenant().await;
-    let find = async |workspace: &Workspace, user| {
-        let found = fixture.store.find_membership(workspace.id, user).await;
-        let found = found.expect("read");
-        found.map(|(membership, policy)| (membership.workspace, membership.member, policy))
+    let belonging = |workspace: &Workspace, member: &Member, mfa_policy| {
+        Some(Belonging {
+            membership: Membership {
+                workspace: workspace.clone(),
+                member: member.clone(),
+            },
+            mfa_policy,
+            custom: None,
+        })
     };
-    let expected = |policy| Some((ours.clone(), owner.clone(), policy));
-    assert_eq!(find(&ours, owner.user).await, expected(MfaPolicy::Optional));
+    let find = async |places: &[(&Workspace, &Member)]| {
+        let places: Vec<_> = places
+            .iter()
+            .map(|(workspace, member)| (workspace.id, member.user))
+            .collect();
+        fixture.store.find_belongings(&places).await.expect("read")
+    };
+    assert_eq!(find(&[]).await, []);
+    let alone = find(&[(&ours, &owner)]).await;
+    assert_eq!(alone, [belonging(&ours, &owner, MfaPolicy::Optional)]);
     let demand = [SettingChange::MfaPolicy(MfaPolicy::Required)];
     fixture.set(ours.id, &demand).await.expect("set");
-    assert_eq!(find(&ours, owner.user).await, expected(MfaPolicy::Required));
-    assert_eq!(find(&theirs, owner.user).await, None);
-    assert_eq!(find(&ours, somebody.user).await, None);
+    // Each is looked for in its own workspace, whatever was looked at before, and once more if it is asked for twice.
+    let places = [
+        (&theirs, &owner),
+        (&ours, &owner),
+        (&theirs, &somebody),
+        (&ours, &somebody),
+        (&ours, &owner),
+    ];
+    let ours_found = belonging(&ours, &owner, MfaPolicy::Required);
+    let theirs_found = belonging(&theirs, &somebody, MfaPolicy::Optional);
+    let expected = [None, ours_found.clone(), theirs_found, None, ours_found];
+    assert_eq!(find(&places).await, expected);
 }
 
 pub(crate) async fn a_new_region_is_the_home_of_the_workspace(fixture: &Fixture) {

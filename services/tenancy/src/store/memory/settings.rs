@@ -1,16 +1,16 @@
 //! Settings in memory.
 
 use async_trait::async_trait;
-use causeway_context::{UserId, WorkspaceId};
+use causeway_context::WorkspaceId;
 use causeway_outbox::OutboxEvent;
 use chrono::{DateTime, Utc};
 
 use super::{MemoryStore, State};
-use crate::domain::{Membership, MfaPolicy, SettingChange, Settings};
+use crate::domain::{SettingChange, Settings};
 use crate::store::{SettingsStore, StoreError};
 
 impl State {
-    fn settings_of(&self, workspace: WorkspaceId) -> Option<Settings> {
+    pub(super) fn settings_of(&self, workspace: WorkspaceId) -> Option<Settings> {
         let workspace = self.workspaces.get(&workspace)?;
         let stored = self.settings.get(&workspace.id).map(|stored| Settings {
             region: workspace.region.clone(),
@@ -24,28 +24,6 @@ impl State {
 impl SettingsStore for MemoryStore {
     async fn find_settings(&self, workspace: WorkspaceId) -> Result<Option<Settings>, StoreError> {
         Ok(self.state().settings_of(workspace))
-    }
-
-    async fn find_membership(
-        &self,
-        workspace: WorkspaceId,
-        user: UserId,
-    ) -> Result<Option<(Membership, MfaPolicy)>, StoreError> {
-        let state = self.state();
-        let Some(settings) = state.settings_of(workspace) else {
-            return Ok(None);
-        };
-        let place = state
-            .workspaces
-            .get(&workspace)
-            .zip(state.members.get(&(workspace, user)));
-        Ok(place.map(|(workspace, member)| {
-            let membership = Membership {
-                workspace: workspace.clone(),
-                member: member.clone(),
-            };
-            (membership, settings.mfa_policy)
-        }))
     }
 
     async fn change_settings_for(

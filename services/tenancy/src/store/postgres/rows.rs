@@ -147,11 +147,11 @@ pub(super) fn corrupt(what: &'static str) -> StoreError {
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = workspaces, check_for_backend(diesel::pg::Pg))]
 pub(super) struct WorkspaceRow {
-    workspace_id: Uuid,
-    name: String,
-    region: String,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
+    pub(super) workspace_id: Uuid,
+    pub(super) name: String,
+    pub(super) region: String,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) updated_at: DateTime<Utc>,
 }
 
 impl From<&Workspace> for WorkspaceRow {
@@ -183,11 +183,11 @@ impl TryFrom<WorkspaceRow> for Workspace {
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = members, check_for_backend(diesel::pg::Pg))]
 pub(super) struct MemberRow {
-    workspace_id: Uuid,
-    user_id: Uuid,
-    role: String,
-    joined_at: DateTime<Utc>,
-    custom_role: Option<Uuid>,
+    pub(super) workspace_id: Uuid,
+    pub(super) user_id: Uuid,
+    pub(super) role: String,
+    pub(super) joined_at: DateTime<Utc>,
+    pub(super) custom_role: Option<Uuid>,
 }
 
 impl From<&Member> for MemberRow {

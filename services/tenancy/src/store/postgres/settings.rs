@@ -1,17 +1,17 @@
 //! Settings on PostgreSQL.
 
 use async_trait::async_trait;
-use causeway_context::{UserId, WorkspaceId};
+use causeway_context::WorkspaceId;
 use causeway_database::WorkspaceTx;
 use causeway_outbox::{OutboxEvent, insert_outbox_row};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::rows::{MemberRow, SettingsRow, WorkspaceRow, corrupt, members, settings, workspaces};
+use super::rows::{SettingsRow, WorkspaceRow, settings, workspaces};
 use super::{PgStore, failed, hold, keep};
 use crate::SCHEMA;
-use crate::domain::{Membership, MfaPolicy, SettingChange, Settings, Workspace};
+use crate::domain::{SettingChange, Settings, Workspace};
 use crate::store::{SettingsStore, StoreError};
 
 async fn settings_of(tx: &mut WorkspaceTx, workspace: &Workspace) -> Result<Settings, StoreError> {
@@ -55,47 +55,6 @@ impl SettingsStore for PgStore {
                 },
             )
             .await
-    }
-
-    async fn find_membership(
-        &self,
-        workspace: WorkspaceId,
-        user: UserId,
-    ) -> Result<Option<(Membership, MfaPolicy)>, StoreError> {
-        type Found = (WorkspaceRow, MemberRow, Option<String>);
-        let found = self.database.workspace(
-            "tenancy.find_membership",
-            workspace,
-            async |tx: &mut WorkspaceTx| -> Result<Option<Found>, StoreError> {
-                workspaces::table
-                    .inner_join(members::table)
-                    .left_join(settings::table)
-                    .filter(workspaces::workspace_id.eq(workspace.0))
-                    .filter(members::workspace_id.eq(workspace.0))
-                    .filter(members::user_id.eq(user.0))
-                    .select((
-                        WorkspaceRow::as_select(),
-                        MemberRow::as_select(),
-                        settings::mfa_policy.nullable(),
-                    ))
-                    .first(tx)
-                    .await
-                    .optional()
-                    .map_err(failed)
-            },
-        );
-        let Some((workspace, member, policy)) = found.await? else {
-            return Ok(None);
-        };
-        let membership = Membership {
-            workspace: workspace.try_into()?,
-            member: member.try_into()?,
-        };
-        let policy = match policy {
-            Some(word) => MfaPolicy::parse(&word).map_err(corrupt)?,
-            None => Settings::untouched(&membership.workspace).mfa_policy,
-        };
-        Ok(Some((membership, policy)))
     }
 
     async fn change_settings_for(

@@ -1,55 +1,75 @@
-//! What is asked at the same time is asked together: while statements run, the questions that come gather for the next
-//! one, which answers all of them. Alone, a question goes at once; under load, a round trip and a commit are shared.
+//! What is asked at the same time is asked together: while a statement or a call runs, the questions that come gather for
+//! the next one, which answers all of them. Alone, a question goes at once; under load, a round trip and a commit are
+//! shared.
 
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 
-/// How many statements run at once. With one, whatever holds it up would hold up everybody.
-const AT_ONCE: usize = 2;
-/// How many questions one statement answers at most.
-const MOST: usize = 64;
+/// How many questions are asked at once at most.
+pub(crate) const MOST: usize = 64;
 
-/// Questions that wait for a statement.
-pub(super) struct Together<Q, A> {
-    waiting: Mutex<Vec<Waiting<Q, A>>>,
+/// How long a question waits for its turn. Whatever holds others up that long is not to hold up this one.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Questions that wait for their turn.
+pub(crate) struct Together<Q, A> {
+    waiting: Mutex<Waiting<Q, A>>,
     turns: Semaphore,
 }
 
 struct Waiting<Q, A> {
+    questions: Vec<Question<Q, A>>,
+    next: u64,
+}
+
+struct Question<Q, A> {
+    id: u64,
     question: Q,
     asker: oneshot::Sender<A>,
 }
 
 impl<Q, A> Together<Q, A> {
-    pub(super) fn new() -> Self {
+    /// As many may be under way at the same time as there are turns. Few: what comes meanwhile is then one statement and
+    /// not several.
+    pub(crate) fn new(turns: usize) -> Self {
         Self {
-            waiting: Mutex::default(),
-            turns: Semaphore::new(AT_ONCE),
+            waiting: Mutex::new(Waiting {
+                questions: Vec::new(),
+                next: 0,
+            }),
+            turns: Semaphore::new(turns),
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting<Q, A>>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting<Q, A>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer to `question`. Whoever has a turn asks `answer` for all who wait by then: it answers one for each, in
-    /// their order. None for who was asked for by another whose statement failed or who gave up: the question may or may
-    /// not have been asked, and has to be asked alone.
+    /// The answer to `question`. Whoever has the turn asks `answer` for all who wait by then: it answers one for each, in
+    /// their order. None for who was asked for by another whose asking failed or who gave up, and for who waited too long:
+    /// the question may or may not have been asked, and has to be asked alone.
     ///
     /// # Errors
     /// What `answer` says to this caller.
-    pub(super) async fn ask<E, F>(&self, question: Q, answer: impl Fn(Vec<Q>) -> F) -> Result<Option<A>, E>
+    pub(crate) async fn ask<E, F>(&self, question: Q, answer: impl Fn(Vec<Q>) -> F) -> Result<Option<A>, E>
     where
         F: Future<Output = Result<Vec<A>, E>>,
     {
         let (asker, mut answered) = oneshot::channel();
-        self.waiting().push(Waiting { question, asker });
+        let id = self.wait(question, asker);
+        let mut patience = pin!(tokio::time::sleep(PATIENCE));
         loop {
             let turn = tokio::select! {
                 biased;
                 told = &mut answered => return Ok(told.ok()),
                 turn = self.turns.acquire() => turn,
+                () = &mut patience => match self.leave(id) {
+                    true => return Ok(None),
+                    false => return Ok(answered.await.ok()),
+                },
             };
             // Whose turn it was before may have taken this question, and is about to answer it.
             let (questions, askers) = self.take();
@@ -66,13 +86,28 @@ impl<Q, A> Together<Q, A> {
         }
     }
 
+    fn wait(&self, question: Q, asker: oneshot::Sender<A>) -> u64 {
+        let mut waiting = self.waiting();
+        let id = waiting.next;
+        waiting.next += 1;
+        waiting.questions.push(Question { id, question, asker });
+        id
+    }
+
+    /// Whether the question was still waiting; it does not any more.
+    fn leave(&self, id: u64) -> bool {
+        let mut waiting = self.waiting();
+        let place = waiting.questions.iter().position(|one| one.id == id);
+        place.map(|place| waiting.questions.remove(place)).is_some()
+    }
+
     /// The questions that have waited longest.
     fn take(&self) -> (Vec<Q>, Vec<oneshot::Sender<A>>) {
-        let mut waiting = self.waiting();
+        let questions = &mut self.waiting().questions;
         // Who gave up wants nothing done any more: a rotation that is made late would make a thief of who tries again.
-        waiting.retain(|one| !one.asker.is_closed());
-        let count = waiting.len().min(MOST);
-        let taken = waiting.drain(..count);
+        questions.retain(|one| !one.asker.is_closed());
+        let count = questions.len().min(MOST);
+        let taken = questions.drain(..count);
         taken.map(|one| (one.question, one.asker)).unzip()
     }
 }
@@ -80,16 +115,13 @@ impl<Q, A> Together<Q, A> {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use tokio::sync::Notify;
 
     use super::*;
 
     #[tokio::test]
     async fn who_asks_while_others_are_answered_is_answered_together() {
-        let (together, statements) = (Together::new(), AtomicUsize::new(0));
+        let (together, statements) = (Together::new(1), AtomicUsize::new(0));
         let doubled = |questions: Vec<usize>| {
             statements.fetch_add(1, Ordering::SeqCst);
             async move {
@@ -107,7 +139,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_is_told_to_one_and_the_others_ask_alone() {
-        let together = Together::<u8, u8>::new();
+        let together = Together::<u8, u8>::new(1);
         let failing = |_| async {
             tokio::task::yield_now().await;
             Err::<Vec<u8>, _>("away")
@@ -124,8 +156,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_nobody_waits_for_any_more_is_not_asked() {
-        let together = Together::<u8, u8>::new();
-        let turns = together.turns.acquire_many(2).await.unwrap();
+        let together = Together::<u8, u8>::new(1);
+        let turn = together.turns.acquire().await.unwrap();
         let asked = Mutex::new(Vec::new());
         let echo = |questions: Vec<u8>| {
             asked.lock().unwrap().extend(questions.iter().copied());
@@ -134,36 +166,22 @@ mod tests {
         let mut gone = Box::pin(together.ask(1, echo));
         assert!(futures::poll!(gone.as_mut()).is_pending());
         drop(gone);
-        drop(turns);
+        drop(turn);
         assert_eq!(together.ask(2, echo).await, Ok(Some(2)));
         assert_eq!(*asked.lock().unwrap(), [2]);
     }
 
-    #[tokio::test]
-    async fn who_gives_up_takes_nobody_along() {
-        let together = Arc::new(Together::<u8, u8>::new());
-        let never = Arc::new(Notify::new());
-        let mut stuck = Vec::new();
-        for question in 0..2 {
-            let (together, never) = (Arc::clone(&together), Arc::clone(&never));
-            stuck.push(Box::pin(async move {
-                let wait = |questions: Vec<u8>| {
-                    let never = Arc::clone(&never);
-                    async move {
-                        never.notified().await;
-                        Ok::<_, Infallible>(questions)
-                    }
-                };
-                together.ask(question, wait).await
-            }));
-        }
-        for one in &mut stuck {
-            assert!(futures::poll!(one.as_mut()).is_pending());
-        }
+    #[tokio::test(start_paused = true)]
+    async fn who_is_held_up_by_others_asks_alone() {
+        let together = Together::<u8, u8>::new(1);
+        let never = |_| std::future::pending::<Result<Vec<u8>, Infallible>>();
+        let mut stuck = Box::pin(together.ask(1, never));
+        assert!(futures::poll!(stuck.as_mut()).is_pending());
         let echo = |questions| async { Ok::<_, Infallible>(questions) };
-        let mut late = Box::pin(together.ask(7, echo));
-        assert!(futures::poll!(late.as_mut()).is_pending());
+        let late = tokio::time::timeout(2 * PATIENCE, together.ask(2, echo)).await;
+        assert_eq!(late, Ok(Ok(None)));
+        // When who is stuck gives up, nobody is held up any more.
         drop(stuck);
-        assert_eq!(late.await, Ok(Some(7)));
+        assert_eq!(together.ask(3, echo).await, Ok(Some(3)));
     }
 }

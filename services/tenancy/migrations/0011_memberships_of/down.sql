@@ -1,0 +1,1 @@
+DROP FUNCTION memberships_of(uuid[], uuid[]);
