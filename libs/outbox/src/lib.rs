@@ -12,7 +12,7 @@ mod relay;
 pub use event::{OutboxEvent, Outcome};
 pub use handle::RelayHandle;
 pub use memory::MemoryOutbox;
-pub use postgres::{PgOutbox, commit_with_outbox_row, insert_outbox_row};
+pub use postgres::{PgOutbox, commit_with_outbox_row, insert_outbox_row, insert_outbox_rows};
 pub use relay::Relay;
 
 use async_trait::async_trait;

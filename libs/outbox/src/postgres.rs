@@ -28,6 +28,22 @@ pub async fn insert_outbox_row(
     Ok(())
 }
 
+/// Adds several events to the outbox of `schema`, in their order, in one statement.
+///
+/// # Errors
+/// As any statement; the transaction is then lost.
+pub async fn insert_outbox_rows(
+    tx: &mut AsyncPgConnection,
+    schema: &'static str,
+    events: &[OutboxEvent],
+) -> Result<(), diesel::result::Error> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    InsertAll::of(schema, events)?.execute(tx).await?;
+    Ok(())
+}
+
 /// As [`insert_outbox_row`], and commits in the same round trip: see [`WorkspaceTx::last`].
 ///
 /// # Errors
@@ -78,6 +94,46 @@ impl QueryFragment<Pg> for Insert {
         out.push_sql(", ");
         out.push_bind_param::<Json, _>(&self.document)?;
         out.push_sql(")");
+        Ok(())
+    }
+}
+
+/// [`Insert`], of several.
+struct InsertAll {
+    schema: &'static str,
+    ids: Vec<Uuid>,
+    workspaces: Vec<Uuid>,
+    documents: Vec<Value>,
+}
+
+impl InsertAll {
+    fn of(schema: &'static str, events: &[OutboxEvent]) -> QueryResult<Self> {
+        let documents = events.iter().map(serde_json::to_value).collect::<Result<_, _>>();
+        Ok(Self {
+            schema,
+            ids: events.iter().map(|event| event.id).collect(),
+            workspaces: events.iter().map(|event| event.workspace.0).collect(),
+            documents: documents.map_err(|error| diesel::result::Error::SerializationError(error.into()))?,
+        })
+    }
+}
+
+impl QueryId for InsertAll {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Pg> for InsertAll {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("INSERT INTO ");
+        out.push_identifier(self.schema)?;
+        out.push_sql(".outbox (id, workspace, event) SELECT id, workspace, event FROM unnest(");
+        out.push_bind_param::<Array<SqlUuid>, _>(&self.ids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<SqlUuid>, _>(&self.workspaces)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Json>, _>(&self.documents)?;
+        out.push_sql(") WITH ORDINALITY AS added (id, workspace, event, place) ORDER BY place");
         Ok(())
     }
 }

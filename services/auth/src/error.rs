@@ -96,6 +96,9 @@ pub(crate) enum AuthError {
     /// The person has a second factor already.
     #[error("the person has a second factor")]
     FactorEnrolled,
+    /// The session is not young enough to prove that its person calls.
+    #[error("the session was opened too long ago")]
+    Reauthenticate,
     /// The caller's session is not there any more.
     #[error("the session is not open")]
     NoSession,
@@ -176,6 +179,7 @@ impl AuthError {
             | Self::FactorLocked(_)
             | Self::NoFactor
             | Self::FactorEnrolled
+            | Self::Reauthenticate
             | Self::NoSession
             | Self::TooManyGuesses(_)
             | Self::SessionNotFound
@@ -304,6 +308,10 @@ impl AuthError {
                 Code::AlreadyExists,
                 "MFA_ENROLLED",
                 "there is a second factor already, remove it first",
+            ),
+            Self::Reauthenticate => ApiError::forbidden(
+                "REAUTHENTICATION_REQUIRED",
+                "the session was opened more than ten minutes ago: give the password, or sign in again",
             ),
             Self::NoSession => ApiError::forbidden(
                 "SESSION_REQUIRED",

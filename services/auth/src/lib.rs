@@ -182,6 +182,8 @@ fn scanning(config: &Config) -> Option<Arc<ScanningKeys>> {
 
 /// How long sign-ins are remembered, and the places from which they came.
 const HISTORY: TimeDelta = TimeDelta::days(90);
+/// How long ended sessions and their tokens are kept, so that what comes late is told from what never was.
+const ENDED: TimeDelta = TimeDelta::days(1);
 const SWEEP: Duration = Duration::from_secs(60);
 
 #[expect(
@@ -214,6 +216,7 @@ async fn swept(store: &dyn AuthStore) {
         store.sweep_guesses(now).await,
         store.sweep_mail_tokens(now).await,
         store.forget_history(now - HISTORY).await,
+        store.sweep_sessions(now - ENDED).await,
     ];
     for error in ended.into_iter().filter_map(Result::err) {
         causeway_telemetry::report(&error, Uuid::new_v4(), "delete what has ended");

@@ -44,6 +44,7 @@ const QUESTIONED: &[(&str, &str, &str)] = &[
 /// Root secrets that a short text would weaken.
 const ROOTS: &[&str] = &[
     "INTERNAL_SERVICE_SECRET",
+    "INTERNAL_SERVICE_SECRET_PREVIOUS",
     "NEXTAUTH_SECRET",
     "API_KEY_PEPPER",
     "WEBHOOK_SIGNING_SECRET",
@@ -145,7 +146,8 @@ fn roots(resolution: &mut Resolution) {
         .filter(|name| checks(resolution, name) && short(name))
         .collect();
     for name in found {
-        resolution.warn(name, format!("is shorter than {LEAST_KEY_BYTES} bytes"));
+        let message = format!("must be at least {LEAST_KEY_BYTES} bytes in production");
+        resolution.problem(name, message);
     }
 }
 

@@ -172,6 +172,7 @@ mod tests {
                 token: None,
                 proof: None,
                 password: None,
+                without_factor: false,
             };
             store.open_session(&new, fact).await.expect("opened");
         }

@@ -18,6 +18,8 @@ pub(crate) struct Rule {
     pub(crate) longest: TimeDelta,
     /// After how long without a wrong guess all are forgotten.
     pub(crate) forget: TimeDelta,
+    /// Each time that long without a wrong guess takes one away; without it they add up until all are forgotten.
+    pub(crate) drain: Option<TimeDelta>,
 }
 
 /// At one thing from one address: whoever guesses there is slowed soon, and nobody else is.
@@ -26,13 +28,15 @@ pub(crate) const BY_PAIR: Rule = Rule {
     first: TimeDelta::seconds(2),
     longest: TimeDelta::minutes(15),
     forget: TimeDelta::hours(1),
+    drain: None,
 };
-/// From one address, at anything: many people may share it.
+/// From one address, at anything: many people may share it, and mistype now and then.
 pub(crate) const BY_ADDRESS: Rule = Rule {
     free: 50,
     first: TimeDelta::seconds(1),
     longest: TimeDelta::minutes(15),
     forget: TimeDelta::hours(1),
+    drain: Some(TimeDelta::seconds(30)),
 };
 /// At one thing, from anywhere that its owner did not come from before. Short, as it keeps the owner out too who comes
 /// from a new place.
@@ -41,6 +45,7 @@ pub(crate) const BY_TARGET: Rule = Rule {
     first: TimeDelta::seconds(1),
     longest: TimeDelta::minutes(1),
     forget: TimeDelta::hours(1),
+    drain: None,
 };
 /// At one account, from a device on which its owner signed in before: others' guesses do not count there.
 pub(crate) const BY_DEVICE: Rule = Rule {
@@ -48,6 +53,7 @@ pub(crate) const BY_DEVICE: Rule = Rule {
     first: TimeDelta::seconds(2),
     longest: TimeDelta::minutes(15),
     forget: TimeDelta::hours(1),
+    drain: None,
 };
 /// Mails of one kind to one address.
 pub(crate) const MAILS: Rule = Rule {
@@ -55,6 +61,7 @@ pub(crate) const MAILS: Rule = Rule {
     first: TimeDelta::minutes(10),
     longest: TimeDelta::hours(6),
     forget: TimeDelta::hours(24),
+    drain: None,
 };
 
 /// A key and its rule.
@@ -82,15 +89,28 @@ impl Guesses {
     pub(crate) fn and_one(before: Option<Self>, rule: Rule, now: DateTime<Utc>) -> Self {
         let before = before.filter(|before| now < before.forget_at);
         Self {
-            failures: before.map_or(1, |before| before.failures.saturating_add(1)),
+            failures: before.map_or(1, |before| before.left(rule, now).saturating_add(1)),
             last_at: before.map_or(now, |before| before.last_at.max(now)),
             forget_at: now + rule.forget,
         }
     }
 
+    /// How many are left of them at `now`.
+    fn left(&self, rule: Rule, now: DateTime<Utc>) -> i32 {
+        let Some(drain) = rule.drain else {
+            return self.failures;
+        };
+        let drained = (now - self.last_at).num_seconds().max(0) / drain.num_seconds().max(1);
+        let drained = i32::try_from(drained).unwrap_or(i32::MAX);
+        self.failures.saturating_sub(drained).max(0)
+    }
+
     /// How long the next guess has to wait.
     pub(crate) fn wait(&self, rule: Rule, now: DateTime<Utc>) -> Option<TimeDelta> {
-        let past = self.failures.checked_sub(rule.free).filter(|past| *past > 0)?;
+        let past = self
+            .left(rule, now)
+            .checked_sub(rule.free)
+            .filter(|past| *past > 0)?;
         let doublings = u32::try_from(past - 1).unwrap_or_default().min(20);
         let delay = rule
             .first
@@ -126,6 +146,26 @@ mod tests {
         assert_eq!(guesses.wait(BY_PAIR, at(899)), Some(TimeDelta::seconds(1)));
         assert_eq!(guesses.wait(BY_PAIR, at(900)), None);
         assert_eq!(Guesses::and_one(Some(guesses), BY_PAIR, at(3600)).failures, 1);
+    }
+
+    /// Who shares an address with people that mistype is not kept out by them.
+    #[test]
+    fn what_many_people_mistype_at_one_address_does_not_add_up() {
+        let (mut guesses, mut now) = (None, 0);
+        for _ in 0..500 {
+            let counted = Guesses::and_one(guesses, BY_ADDRESS, at(now));
+            assert_eq!(counted.wait(BY_ADDRESS, at(now)), None);
+            guesses = Some(counted);
+            now += 30;
+        }
+        let mut guesses = None;
+        for _ in 0..60 {
+            guesses = Some(Guesses::and_one(guesses, BY_ADDRESS, at(0)));
+        }
+        let burst = guesses.expect("counted");
+        assert!(burst.wait(BY_ADDRESS, at(1)).is_some(), "a burst does");
+        assert_eq!(Guesses::and_one(guesses, BY_ADDRESS, at(600)).failures, 41);
+        assert_eq!(Guesses::and_one(guesses, BY_PAIR, at(600)).failures, 61);
     }
 
     #[test]

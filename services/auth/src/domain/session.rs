@@ -63,6 +63,8 @@ pub(crate) struct NewSession {
     pub(crate) proof: Option<Proof>,
     /// The password by which it is opened: it must be the account's still.
     pub(crate) password: Option<PasswordHash>,
+    /// Whether its way in asks for a second factor, and passed none: the person must not have one by then.
+    pub(crate) without_factor: bool,
 }
 
 /// How the opening of a session ended.
@@ -76,6 +78,8 @@ pub(crate) enum Opened {
     PasswordChanged,
     /// Its person is kept out.
     Disabled,
+    /// Its person has confirmed a second factor meanwhile.
+    FactorConfirmed,
 }
 
 /// Which sessions of a person are meant.

@@ -35,8 +35,8 @@ impl Rpc for Grpc {
         &self,
         request: Request<wire::EnrollTotpRequest>,
     ) -> Answer<wire::EnrollTotpResponse> {
-        let (ctx, _) = call(request)?;
-        let enrolled = self.0.enrol_totp(&ctx).await.map_err(ApiError::from)?;
+        let (ctx, wire::EnrollTotpRequest { password }) = call(request)?;
+        let enrolled = self.0.enrol_totp(&ctx, password).await.map_err(ApiError::from)?;
         Ok(Response::new(wire::EnrollTotpResponse {
             otpauth_uri: enrolled.uri.expose_secret().to_owned(),
             secret: enrolled.secret.expose_secret().to_owned(),

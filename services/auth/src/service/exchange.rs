@@ -135,6 +135,7 @@ impl AuthService {
             // Whatever it is exchanged for, it is exchanged once (EXC-06).
             proof: proven.once,
             password: None,
+            asks_factor: false,
         };
         let details = proven.details;
         let opened = self.open(ctx, opening, |fact| {

@@ -59,6 +59,7 @@ impl AuthService {
             refresh: Some(&refresh),
             proof: None,
             password: Some(account.password.clone()),
+            asks_factor: true,
         };
         let opened = self.open(ctx, opening, |fact| fact.detail("method", "password"));
         let (session, access) = opened.await?;

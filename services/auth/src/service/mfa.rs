@@ -26,6 +26,9 @@ use crate::tenancy::Membership;
 /// How often a seed is sealed anew when the data key is rotated in between.
 const SEALINGS: usize = 3;
 
+/// For how long a sign-in proves that it is the person who calls.
+const FRESH: TimeDelta = TimeDelta::minutes(10);
+
 /// What second factors need beside store and tenancy.
 pub(super) struct Factors {
     /// Signs the tokens between the two steps of a login.
@@ -84,17 +87,25 @@ pub(crate) struct FactorState {
 }
 
 impl AuthService {
-    /// Makes a seed and recovery codes. They count for nothing before they are confirmed.
+    /// Makes a seed and recovery codes. They count for nothing before they are confirmed. Takes a session that was opened a
+    /// moment ago, or the password (MFA-07): who came by an access token alone is not to keep its owner out.
     ///
     /// # Errors
-    /// [`AuthError::FactorEnrolled`] for who has a factor, or a part that is away.
-    pub(crate) async fn enrol_totp(&self, ctx: &CallContext) -> Result<Enrolled, AuthError> {
+    /// [`AuthError::FactorEnrolled`] for who has a factor, [`AuthError::Reauthenticate`],
+    /// [`AuthError::Invalid`] for a password that is not the present one, [`AuthError::TooManyGuesses`], or a part that is
+    /// away.
+    pub(crate) async fn enrol_totp(
+        &self,
+        ctx: &CallContext,
+        password: String,
+    ) -> Result<Enrolled, AuthError> {
         let (user, here) = (ctx.user()?, ctx.workspace()?);
         self.whole_session(ctx).await?;
         let found = self.store.find_factor(user).await?;
         if found.is_some_and(|factor| factor.confirmed_at.is_some()) {
             return Err(AuthError::FactorEnrolled);
         }
+        self.reauthenticated(ctx, user, password).await?;
         let (home, label) = self.home_of(ctx, user, here).await?;
         let (seed, codes) = (Seed::generate(), recovery_codes());
         let factor = Factor {
@@ -110,6 +121,25 @@ impl AuthService {
             secret: seed.base32().into(),
             recovery_codes: codes,
         })
+    }
+
+    /// Whether it is the person who calls, and not somebody with an access token of theirs: by a session that was opened a
+    /// moment ago, which a refresh does not make younger, or else by the password.
+    async fn reauthenticated(
+        &self,
+        ctx: &CallContext,
+        user: UserId,
+        password: String,
+    ) -> Result<(), AuthError> {
+        let session = self.own_session(ctx).await?;
+        if session.opened_at > ctx.now - FRESH {
+            return Ok(());
+        }
+        if password.is_empty() {
+            return Err(AuthError::Reauthenticate);
+        }
+        self.prove_present(ctx, user, password, "password").await?;
+        Ok(())
     }
 
     /// Seals the seed and keeps the factor. A rotation of the data key may come in between: then it is sealed anew.
@@ -209,6 +239,7 @@ impl AuthService {
     /// [`AuthError::NoFactor`], [`AuthError::InvalidCode`], [`AuthError::FactorLocked`], or a part that is away.
     pub(crate) async fn remove_totp(&self, ctx: &CallContext, code: &str) -> Result<(), AuthError> {
         let (user, here) = (ctx.user()?, ctx.workspace()?);
+        self.whole_session(ctx).await?;
         let factor = self.store.find_factor(user).await?.ok_or(AuthError::NoFactor)?;
         let mut closing = None;
         if factor.confirmed_at.is_some() {
@@ -234,6 +265,7 @@ impl AuthService {
         code: &str,
     ) -> Result<Vec<SecretString>, AuthError> {
         let (user, here) = (ctx.user()?, ctx.workspace()?);
+        self.whole_session(ctx).await?;
         let factor = self.confirmed_factor(user).await?;
         self.use_code(ctx, &factor, here, code).await?;
         let codes = recovery_codes();
@@ -325,15 +357,15 @@ impl AuthService {
             .ok_or(AuthError::NoFactor)
     }
 
-    /// The caller's session, which is still open.
-    async fn own_session(&self, ctx: &CallContext) -> Result<Session, AuthError> {
+    /// The caller's session, which is still open: its access token may outlive it (REF-05).
+    pub(super) async fn own_session(&self, ctx: &CallContext) -> Result<Session, AuthError> {
         let (user, id) = (ctx.user()?, ctx.caller.credential_id.parse::<SessionId>());
         let Ok(id) = id else {
             return Err(AuthError::NoSession);
         };
         let session = self.store.find_session(id).await?;
         session
-            .filter(|session| session.user == user && session.closed_at.is_none())
+            .filter(|session| session.user == user && session.alive(ctx.now))
             .ok_or(AuthError::NoSession)
     }
 

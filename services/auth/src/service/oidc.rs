@@ -247,6 +247,7 @@ impl AuthService {
             refresh: Some(&refresh),
             proof: None,
             password: None,
+            asks_factor: true,
         };
         let opened = self.open(ctx, opening, describe).await;
         let (session, access) = opened.map_err(|error| match error {

@@ -1,6 +1,6 @@
 //! The way back to an account whose password is lost, and a new password for one that is not.
 
-use causeway_context::CallContext;
+use causeway_context::{CallContext, UserId};
 use causeway_outbox::OutboxEvent;
 
 use super::limits::Target;
@@ -8,9 +8,12 @@ use super::refresh::LOGOUT;
 use super::sessions::current;
 use super::verification::address;
 use super::{AuthService, Fields, as_rpc};
-use crate::domain::{AccountState, MailPurpose, Password};
+use crate::domain::{AccountState, MailPurpose, Password, PasswordHash};
 use crate::error::AuthError;
 use crate::store::recovery::NewPassword;
+
+/// What the present password is given as.
+const CURRENT: &str = "current_password";
 
 impl AuthService {
     /// Mails a token by which the password can be set; does the same work for an address without an account.
@@ -75,21 +78,7 @@ impl AuthService {
     ) -> Result<(), AuthError> {
         let user = ctx.user()?;
         let password = self.chosen("new_password", password).await?;
-        let guess = self.may_guess(ctx, Target::PresentPassword(user)).await?;
-        let account = self.store.find_account(user).await?;
-        let account = account
-            .filter(|account| account.state == AccountState::Active)
-            .ok_or(AuthError::NoPassword)?;
-        let old = account.password;
-        let right = self
-            .passwords
-            .verify(Password::given(present), Some(old.clone()))
-            .await?;
-        if !right {
-            self.was_wrong(ctx, &guess, None).await?;
-            return Err(wrong_present());
-        }
-        self.was_right(ctx, &guess, None).await?;
+        let old = self.prove_present(ctx, user, present, CURRENT).await?;
         let new = NewPassword {
             user,
             hash: self.passwords.hash(password).await?,
@@ -103,9 +92,38 @@ impl AuthService {
         let closed = OutboxEvent::of(&as_rpc(ctx, LOGOUT))?.detail("cause", "password_changed");
         let id = fact.id;
         let done = self.store.set_password(&new, ctx.now, fact, closed).await?;
-        done.ok_or_else(wrong_present)?;
+        done.ok_or_else(|| wrong_present(CURRENT))?;
         self.settle(id).await;
         Ok(())
+    }
+
+    /// Compares the password of an open session's person with the one that `field` gave; answers its hash.
+    ///
+    /// # Errors
+    /// Those of [`AuthService::change_password`].
+    pub(super) async fn prove_present(
+        &self,
+        ctx: &CallContext,
+        user: UserId,
+        present: String,
+        field: &str,
+    ) -> Result<PasswordHash, AuthError> {
+        let guess = self.may_guess(ctx, Target::PresentPassword(user)).await?;
+        let account = self.store.find_account(user).await?;
+        let account = account
+            .filter(|account| account.state == AccountState::Active)
+            .ok_or(AuthError::NoPassword)?;
+        let hash = account.password;
+        let right = self
+            .passwords
+            .verify(Password::given(present), Some(hash.clone()))
+            .await?;
+        if !right {
+            self.was_wrong(ctx, &guess, None).await?;
+            return Err(wrong_present(field));
+        }
+        self.was_right(ctx, &guess, None).await?;
+        Ok(hash)
     }
 
     /// A password that may be chosen: long enough, and none that everybody tries first.
@@ -134,8 +152,8 @@ impl AuthService {
     }
 }
 
-fn wrong_present() -> AuthError {
+fn wrong_present(field: &str) -> AuthError {
     let mut fields = Fields::default();
-    fields.wrong("current_password", "is not the present password");
+    fields.wrong(field, "is not the present password");
     fields.into_error()
 }

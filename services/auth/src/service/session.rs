@@ -55,6 +55,8 @@ pub(super) struct Opening<'a> {
     pub(super) proof: Option<Proof>,
     /// The password that was proven: a session does not open by one that is changed meanwhile.
     pub(super) password: Option<PasswordHash>,
+    /// Whether the way in asks for a second factor where there is one.
+    pub(super) asks_factor: bool,
 }
 
 impl AuthService {
@@ -79,7 +81,7 @@ impl AuthService {
     ///
     /// # Errors
     /// [`AuthError::SubjectRefused`] if the proof was used before, [`AuthError::InvalidCredentials`] if the password was
-    /// changed meanwhile, one of the two if the person is kept out, or a part that is away.
+    /// changed or a second factor confirmed meanwhile, one of the two if the person is kept out, or a part that is away.
     pub(super) async fn open(
         &self,
         ctx: &CallContext,
@@ -106,11 +108,16 @@ impl AuthService {
             self.store.pass_factor(session.user, id.0, by, ctx.now).await?;
         }
         let ends = opening.assurance.ends;
+        let without_factor = opening.asks_factor && opening.assurance.factor.is_none();
         let access = self.access_token(ctx, &session, opening.membership, opening.assurance)?;
         let token = opening
             .refresh
             .map(|text| self.refresh_token(ctx, &session, text.expose_secret()));
         session.idle_until = self.idle_until(ctx, token.as_ref(), ends);
+        if token.is_none() {
+            // Nothing continues it.
+            session.expires_at = session.idle_until;
+        }
         let fact = OutboxEvent::of(ctx)?
             .in_workspace(session.workspace)
             .by_user(session.user)
@@ -125,11 +132,12 @@ impl AuthService {
             token,
             proof: opening.proof,
             password: opening.password,
+            without_factor,
         };
         let by_password = new.password.is_some();
         match self.store.open_session(&new, fact).await? {
             Opened::Done => {}
-            Opened::PasswordChanged => return Err(AuthError::InvalidCredentials),
+            Opened::PasswordChanged | Opened::FactorConfirmed => return Err(AuthError::InvalidCredentials),
             // What a stranger hears (EXC-07).
             Opened::Disabled if by_password => return Err(AuthError::InvalidCredentials),
             Opened::Disabled => return Err(AuthError::SubjectRefused),

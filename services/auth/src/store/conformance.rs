@@ -60,6 +60,8 @@ macro_rules! store_conformance {
             a_rotation_lets_the_session_live_on_but_not_for_ever,
             open_sessions_are_listed_newest_first_and_by_page,
             a_persons_sessions_end_together_and_gateways_are_told,
+            sessions_that_ended_by_age_do_not_end_again,
+            what_ended_is_deleted_and_what_goes_on_stays,
             sign_ins_are_listed_newest_first_and_forgotten,
             a_session_opens_by_the_present_password_only,
             wrong_guesses_add_up_until_they_are_forgotten,
@@ -71,6 +73,8 @@ macro_rules! store_conformance {
             nobody_slips_in_while_a_person_is_being_kept_out,
             a_sign_in_from_a_new_place_is_told,
             a_factor_that_comes_or_goes_ends_the_other_sessions,
+            a_factor_is_not_removed_as_an_enrolment,
+            no_session_is_opened_without_a_factor_that_is_confirmed_by_then,
             a_mailed_token_is_for_an_account_that_can_use_it,
             an_address_is_proven_once,
             a_password_is_reset_once_and_ends_every_session,
@@ -197,6 +201,7 @@ async fn opened(store: &dyn AuthStore) -> (Session, RefreshToken) {
         token: Some(token),
         proof: None,
         password: None,
+        without_factor: false,
     };
     let opened = store.open_session(&new, fact("Login")).await.expect("answered");
     assert_eq!(opened, Opened::Done);
@@ -328,6 +333,7 @@ pub(crate) async fn tokens_that_rotate_at_once_do_so_each_for_itself(store: &dyn
             token: Some(token.clone()),
             proof: None,
             password: None,
+            without_factor: false,
         };
         store.open_session(&new, fact("Login")).await.expect("opened");
         let is_alive = index % 3 > 0;

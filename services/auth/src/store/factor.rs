@@ -66,7 +66,8 @@ pub(crate) trait FactorStore: Send + Sync + 'static {
     ) -> Result<bool, StoreError>;
 
     /// Removes a factor with all that belongs to it; credentials that had passed it have not any more, and the sessions
-    /// that `others` means end (REF-06). False, and no fact, if it is not there any more.
+    /// that `others` means end (REF-06). Without `others` it goes only while it is not confirmed. False, and no fact, if
+    /// it is not there any more, or not so.
     async fn remove_factor(
         &self,
         factor: &Factor,

@@ -57,7 +57,7 @@ pub(crate) trait HistoryStore: Send + Sync + 'static {
         slice: Slice,
     ) -> Result<Vec<Session>, StoreError>;
 
-    /// Ends the person's sessions, with one revocation and one fact for each: `fact` with the session as its target, in
+    /// Ends the person's sessions that are in force, or had an access token a moment ago, with one revocation and one fact for each: `fact` with the session as its target, in
     /// the log of the session's workspace. Answers which they were.
     async fn close_sessions(
         &self,
@@ -69,6 +69,9 @@ pub(crate) trait HistoryStore: Send + Sync + 'static {
 
     /// The person's sign-ins, newest first.
     async fn list_sign_ins(&self, user: UserId, slice: Slice) -> Result<Vec<SignIn>, StoreError>;
+
+    /// Deletes the sessions and the refresh tokens that ended before that time.
+    async fn sweep_sessions(&self, before: DateTime<Utc>) -> Result<(), StoreError>;
 
     /// Forgets sign-ins before that time, and places not seen since.
     async fn forget_history(&self, before: DateTime<Utc>) -> Result<(), StoreError>;

@@ -152,6 +152,7 @@ impl SessionStore for MemoryStore {
             token,
             proof,
             password,
+            without_factor,
         } = new;
         state.erasures.allow(session.workspace)?;
         let is_taken = |token: &RefreshToken| state.refresh_tokens.contains_key(&token.hash);
@@ -171,6 +172,9 @@ impl SessionStore for MemoryStore {
             && state.accounts.get(&session.user).map(|account| &account.password) != Some(password)
         {
             return Ok(Opened::PasswordChanged);
+        }
+        if *without_factor && state.factors.is_confirmed(session.user) {
+            return Ok(Opened::FactorConfirmed);
         }
         let proof = proof.map(|proof| (proof.hash, proof.expires_at));
         state.used_proofs.extend(proof);

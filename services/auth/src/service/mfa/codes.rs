@@ -131,6 +131,7 @@ impl AuthService {
             Admission::Admitted => return Ok(()),
             Admission::Locks(until) => {
                 self.settle(id).await;
+                self.close_guesser(ctx).await?;
                 until
             }
             Admission::Locked(until) => until,
@@ -138,6 +139,16 @@ impl AuthService {
         Err(AuthError::FactorLocked(
             (until - ctx.now).to_std().unwrap_or_default(),
         ))
+    }
+
+    /// Ends the session in which codes were tried until they locked: who has somebody's access token and not the
+    /// authenticator is not to keep its owner out for ever longer.
+    async fn close_guesser(&self, ctx: &CallContext) -> Result<(), AuthError> {
+        match self.own_session(ctx).await {
+            Ok(session) => self.close(ctx, &session, "mfa_locked").await,
+            // A login that has begun is none.
+            Err(_) => Ok(()),
+        }
     }
 
     /// The answer to a wrong code; the fact that there was one is kept.

@@ -108,6 +108,7 @@ impl AuthService {
             refresh: Some(&refresh),
             proof: Some(Proof::new(USED, &step.claims.jti, end)),
             password: account.map(|account| account.password),
+            asks_factor: true,
         };
         let opened = self.open(ctx, opening, |fact| {
             fact.detail("method", step.claims.method.as_str())

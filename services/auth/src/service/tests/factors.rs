@@ -108,7 +108,10 @@ impl World {
     async fn pending(&self, email: &str) -> Person {
         self.registered(email).await;
         let (user, caller) = self.session(email).await;
-        let enrolled = self.service.enrol_totp(&mfa("EnrollTotp", &caller, 0)).await;
+        let enrolled = self
+            .service
+            .enrol_totp(&mfa("EnrollTotp", &caller, 0), String::new())
+            .await;
         let enrolled = enrolled.expect("enrolled");
         let seed = base32(enrolled.secret.expose_secret());
         Person {

@@ -69,6 +69,7 @@ async fn open(store: &dyn AuthStore, session: &Session, token: Hash) -> Result<O
         token: Some(first),
         proof: None,
         password: None,
+        without_factor: false,
     };
     store.open_session(&new, fact("Login")).await
 }

@@ -235,18 +235,11 @@ pub(crate) async fn who_passed_a_factor_has_until_it_is_removed(store: &dyn Auth
     assert_eq!(passed(user, provider).await, (true, Some(PassedBy::Provider)));
     assert_eq!(passed(user, other).await, (true, None));
     assert_eq!(passed(UserId::generate(), credential).await, (false, None));
-    assert!(
-        store
-            .remove_factor(&factor, fact("RemoveTotp"), None)
-            .await
-            .expect("answered")
-    );
-    assert!(
-        !store
-            .remove_factor(&factor, fact("RemoveTotp"), None)
-            .await
-            .expect("answered")
-    );
+    let nobody = closing(7);
+    for expected in [true, false] {
+        let removed = store.remove_factor(&factor, fact("RemoveTotp"), Some(&nobody));
+        assert_eq!(removed.await.expect("answered"), expected);
+    }
     assert_eq!(passed(user, credential).await, (false, None));
     assert_eq!(passed(user, provider).await, (false, Some(PassedBy::Provider)));
     assert_eq!(store.find_seed(&factor).await.expect("answered"), None);
@@ -333,6 +326,52 @@ pub(crate) async fn no_seed_is_written_under_a_key_behind_the_fence(
     assert_eq!(facts.actions().await, ["mfa.enrolled", "mfa.enrolled"]);
 }
 
+/// MFA-07: who removes an enrolment shows no code, and must not take away a factor that was confirmed meanwhile.
+pub(crate) async fn a_factor_is_not_removed_as_an_enrolment(store: &dyn AuthStore, facts: &impl Facts) {
+    let user = UserId::generate();
+    let factor = enrolled(store, user).await.factor;
+    let others = closing(5);
+    let confirmed = store.confirm_factor(&factor, 100, Uuid::now_v7(), fact("ConfirmTotp"), &others);
+    assert!(confirmed.await.expect("answered"));
+    let removed = store.remove_factor(&factor, fact("RemoveTotp"), None).await;
+    assert!(!removed.expect("answered"));
+    let kept = store.find_factor(user).await.expect("answered").expect("kept");
+    assert!(kept.confirmed_at.is_some());
+    assert!(!facts.actions().await.contains(&"mfa.removed".to_owned()));
+}
+
+/// MFA-06: between the look for a factor and the opening of the session one may be confirmed.
+pub(crate) async fn no_session_is_opened_without_a_factor_that_is_confirmed_by_then(
+    store: &dyn AuthStore,
+    _: &impl Facts,
+) {
+    let user = UserId::generate();
+    let open = async |without_factor| {
+        let session = super::session(user);
+        let new = NewSession {
+            token: Some(super::refresh(session.id, 0)),
+            session,
+            proof: None,
+            password: None,
+            without_factor,
+        };
+        let opened = store.open_session(&new, super::fact("Login")).await;
+        opened.expect("answered")
+    };
+    assert_eq!(open(true).await, Opened::Done, "nobody has one");
+    let factor = enrolled(store, user).await.factor;
+    assert_eq!(open(true).await, Opened::Done, "an enrolment is none");
+    let others = closing(5);
+    let confirmed = store.confirm_factor(&factor, 100, Uuid::now_v7(), fact("ConfirmTotp"), &others);
+    assert!(confirmed.await.expect("answered"));
+    assert_eq!(open(true).await, Opened::FactorConfirmed);
+    assert_eq!(
+        open(false).await,
+        Opened::Done,
+        "it was passed, or is not asked for"
+    );
+}
+
 /// REF-06: what was opened by less than what is asked for now ends with the change.
 pub(crate) async fn a_factor_that_comes_or_goes_ends_the_other_sessions(
     store: &dyn AuthStore,
@@ -347,6 +386,7 @@ pub(crate) async fn a_factor_that_comes_or_goes_ends_the_other_sessions(
             session,
             proof: None,
             password: None,
+            without_factor: false,
         };
         let opened = store.open_session(&new, super::fact("Login")).await;
         assert_eq!(opened.expect("answered"), Opened::Done);

@@ -7,7 +7,7 @@ use causeway_revocation::Ended;
 use chrono::{DateTime, Utc};
 
 use super::{Facts, at, claimed, fact, opened, refresh, session};
-use crate::domain::{NewSession, Opened, PasswordHash, Session, Which};
+use crate::domain::{NewSession, Opened, PassedBy, PasswordHash, RefreshToken, Session, Which};
 use crate::store::AuthStore;
 use crate::store::history::Slice;
 
@@ -22,6 +22,7 @@ async fn open(store: &dyn AuthStore, session: Session) -> Session {
         session,
         proof: None,
         password: None,
+        without_factor: false,
     };
     let opened = store.open_session(&new, fact("Login")).await;
     assert_eq!(opened.expect("answered"), Opened::Done);
@@ -71,6 +72,7 @@ pub(crate) async fn a_rotation_lets_the_session_live_on_but_not_for_ever(
         },
         proof: None,
         password: None,
+        without_factor: false,
     };
     let first = crate::domain::RefreshToken {
         session: new.session.id,
@@ -155,6 +157,86 @@ pub(crate) async fn a_persons_sessions_end_together_and_gateways_are_told(
     assert_eq!(closed.count(), 2);
 }
 
+/// Who leaves sessions behind is not told of them again when they are ended, and nobody waits for them.
+pub(crate) async fn sessions_that_ended_by_age_do_not_end_again(store: &dyn AuthStore, facts: &impl Facts) {
+    let user = UserId::generate();
+    let old = open(store, session(user)).await;
+    let mut new = session(user);
+    new.idle_until = at(5000);
+    new.expires_at = at(5000);
+    let new = open(store, new).await;
+    // An access token lives for a quarter of an hour.
+    let late = at(100 + 900);
+    let closed = store
+        .close_sessions(user, Which::default(), late, fact("Logout"))
+        .await;
+    assert_eq!(closed.expect("answered"), [new.id]);
+    assert_eq!(told(store).await, BTreeSet::from([Ended::Session(new.id)]));
+    let another = open(store, session(user)).await;
+    let soon = at(100 + 899);
+    let closed = store
+        .close_sessions(user, Which::default(), soon, fact("Logout"))
+        .await;
+    let closed: BTreeSet<_> = closed.expect("answered").into_iter().collect();
+    assert_eq!(
+        closed,
+        BTreeSet::from([old.id, another.id]),
+        "their access tokens may be in force"
+    );
+    let closed = facts.actions().await;
+    assert_eq!(
+        closed.iter().filter(|action| *action == "session.closed").count(),
+        3
+    );
+}
+
+pub(crate) async fn what_ended_is_deleted_and_what_goes_on_stays(store: &dyn AuthStore, _: &impl Facts) {
+    let user = UserId::generate();
+    let open_until = async |ends| {
+        let mut new = session(user);
+        (new.idle_until, new.expires_at) = (at(ends), at(ends));
+        open(store, new).await
+    };
+    let (ended, closed, goes_on) = (open_until(10).await, open_until(500).await, open_until(500).await);
+    store
+        .close_session(closed.id, at(10), fact("Logout"))
+        .await
+        .expect("closed");
+    for session in [&ended, &goes_on] {
+        let passed = store.pass_factor(user, session.id.0, PassedBy::Provider, at(0));
+        passed.await.expect("kept");
+    }
+    let used = refresh(goes_on.id, -200);
+    let token = refresh(goes_on.id, 0);
+    let insert = async |token: &RefreshToken| {
+        let new = NewSession {
+            session: Session {
+                id: SessionId::generate(),
+                ..session(user)
+            },
+            token: Some(token.clone()),
+            proof: None,
+            password: None,
+            without_factor: false,
+        };
+        store.open_session(&new, fact("Login")).await
+    };
+    for token in [&used, &token] {
+        insert(token).await.expect("opened");
+    }
+    store.sweep_sessions(at(11)).await.expect("swept");
+    let found = async |id| store.find_session(id).await.expect("answered").is_some();
+    assert!(!found(ended.id).await && !found(closed.id).await && found(goes_on.id).await);
+    let standing = async |id: SessionId| store.standing(user, id.0).await.expect("answered").passed;
+    assert_eq!(standing(ended.id).await, None);
+    assert_eq!(standing(goes_on.id).await, Some(PassedBy::Provider));
+    let kept = async |token: &RefreshToken| {
+        let found = store.find_refresh_token(&token.hash).await;
+        found.expect("answered").is_some()
+    };
+    assert!(!kept(&used).await && kept(&token).await);
+}
+
 pub(crate) async fn sign_ins_are_listed_newest_first_and_forgotten(store: &dyn AuthStore, _: &impl Facts) {
     let user = UserId::generate();
     let first = open(store, session(user)).await;
@@ -180,6 +262,7 @@ pub(crate) async fn a_session_opens_by_the_present_password_only(store: &dyn Aut
         token: None,
         proof: None,
         password: Some(PasswordHash::new("$another".to_owned())),
+        without_factor: false,
     };
     let opened = store.open_session(&new, fact("Login")).await;
     assert_eq!(opened.expect("answered"), Opened::PasswordChanged);

@@ -29,6 +29,7 @@ fn opened_by(proof: Option<Proof>, seconds: i64) -> NewSession {
         token: Some(token),
         proof,
         password: None,
+        without_factor: false,
     }
 }
 

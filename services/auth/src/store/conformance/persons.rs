@@ -39,6 +39,7 @@ fn another(user: UserId) -> NewSession {
         session,
         proof: None,
         password: None,
+        without_factor: false,
     }
 }
 

@@ -143,6 +143,7 @@ pub(crate) async fn a_password_is_reset_once_and_ends_every_session(
         token: None,
         proof: None,
         password: Some(account.password),
+        without_factor: false,
     };
     let late = store.open_session(&late, fact("Login")).await.expect("answered");
     assert_eq!(late, Opened::PasswordChanged);

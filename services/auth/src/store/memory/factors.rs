@@ -1,9 +1,9 @@
 //! Second factors in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use causeway_context::{UserId, WorkspaceId};
+use causeway_context::{SessionId, UserId, WorkspaceId};
 use causeway_outbox::OutboxEvent;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -39,13 +39,23 @@ impl Factors {
         self.passed.retain(|_, (user, _)| !users.contains(user));
     }
 
+    /// Forgets what sessions that are gone had passed.
+    pub(super) fn forget_credentials(&mut self, sessions: &BTreeSet<SessionId>) {
+        self.passed
+            .retain(|credential, _| !sessions.contains(&SessionId(*credential)));
+    }
+
     pub(super) fn standing(&self, user: UserId, credential: Uuid) -> FactorStanding {
-        let factor = self.kept.get(&user);
         let passed = self.passed.get(&credential);
         FactorStanding {
-            enrolled: factor.is_some_and(|kept| kept.factor.confirmed_at.is_some()),
+            enrolled: self.is_confirmed(user),
             passed: passed.filter(|(whose, _)| *whose == user).map(|(_, by)| *by),
         }
+    }
+
+    pub(super) fn is_confirmed(&self, user: UserId) -> bool {
+        let factor = self.kept.get(&user);
+        factor.is_some_and(|kept| kept.factor.confirmed_at.is_some())
     }
 
     /// The factor, if its enrolment is still the one that was read.
@@ -192,6 +202,9 @@ impl FactorStore for MemoryStore {
         let Some(kept) = factors.same(factor) else {
             return Ok(false);
         };
+        if kept.factor.confirmed_at.is_some() && others.is_none() {
+            return Ok(false);
+        }
         let seed = (kept.factor.workspace, factor.user);
         factors.kept.remove(&factor.user);
         factors.seeds.remove(&seed);

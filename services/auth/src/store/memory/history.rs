@@ -1,6 +1,6 @@
 //! Open sessions and the history of sign-ins in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -54,7 +54,9 @@ impl MemoryStore {
         let open = state
             .sessions
             .values_mut()
-            .filter(|session| session.user == user && session.closed_at.is_none() && which.includes(session));
+            .filter(|session| session.user == user && session.closed_at.is_none() && which.includes(session))
+            // The last access token of one that ended by age may still be in force.
+            .filter(|session| session.idle_until.min(session.expires_at) > at - self.life.0);
         let mut closed = Vec::new();
         for session in open {
             session.closed_at = Some(at);
@@ -112,6 +114,23 @@ impl HistoryStore for MemoryStore {
             .filter(|sign_in| sign_in.user == user)
             .filter(|sign_in| slice.before.is_none_or(|before| sign_in.id < before));
         Ok(mine.take(slice.size).cloned().collect())
+    }
+
+    async fn sweep_sessions(&self, before: DateTime<Utc>) -> Result<(), StoreError> {
+        let state = &mut *self.state();
+        let ended = |session: &Session| {
+            session.expires_at < before || session.closed_at.is_some_and(|closed| closed < before)
+        };
+        let gone: BTreeSet<SessionId> = state
+            .sessions
+            .extract_if(.., |_, session| ended(session))
+            .map(|(id, _)| id)
+            .collect();
+        state
+            .refresh_tokens
+            .retain(|_, token| token.expires_at >= before && !gone.contains(&token.session));
+        state.factors.forget_credentials(&gone);
+        Ok(())
     }
 
     async fn forget_history(&self, before: DateTime<Utc>) -> Result<(), StoreError> {

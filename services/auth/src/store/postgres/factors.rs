@@ -16,7 +16,7 @@ use uuid::Uuid;
 use self::rows::{
     FactorRow, TriesRow, add_codes, enrol, factor_tries, factors, forgive, key_fences, pass, recovery_codes,
 };
-pub(super) use self::rows::{passed_factors, second_factors};
+pub(super) use self::rows::{is_confirmed, passed_factors, second_factors};
 use super::history::end_sessions;
 use super::{PgStore, corrupt, failed, keep};
 use crate::domain::{Admission, Factor, FactorStanding, Hash, NewFactor, PassedBy, SealedSeed, Tries};
@@ -260,7 +260,14 @@ impl FactorStore for PgStore {
                     let same = second_factors::table
                         .find(factor.user.0)
                         .filter(second_factors::enrolment.eq(factor.enrolment));
-                    if diesel::delete(same).execute(tx).await.map_err(failed)? == 0 {
+                    let removed = match others {
+                        Some(_) => diesel::delete(same).execute(tx).await,
+                        None => {
+                            let pending = same.filter(second_factors::confirmed_at.is_null());
+                            diesel::delete(pending).execute(tx).await
+                        }
+                    };
+                    if removed.map_err(failed)? == 0 {
                         return Ok(false);
                     }
                     let seed = factors::table.find((factor.workspace.0, factor.user.0));

@@ -47,7 +47,9 @@ const COUNT: &str = "\
 INSERT INTO auth.guesses AS g (key, failures, last_at, forget_at)
 SELECT key, 1, $3, forget_at FROM unnest($1, $2) AS counted (key, forget_at) ORDER BY key
 ON CONFLICT (key) DO UPDATE SET
-    failures = CASE WHEN g.forget_at <= excluded.last_at THEN 1 ELSE least(g.failures, 2147483646) + 1 END,
+    failures = CASE WHEN g.forget_at <= excluded.last_at THEN 1 ELSE least(greatest(g.failures - (
+        SELECT greatest(extract(epoch FROM excluded.last_at - g.last_at), 0)::bigint / drain
+        FROM unnest($1, $4) AS drained (key, drain) WHERE drained.key = g.key), 0), 2147483646)::integer + 1 END,
     last_at = CASE WHEN g.forget_at <= excluded.last_at THEN excluded.last_at
               ELSE greatest(g.last_at, excluded.last_at) END,
     forget_at = excluded.forget_at";
@@ -55,10 +57,22 @@ ON CONFLICT (key) DO UPDATE SET
 async fn count(tx: &mut SystemTx, counters: &[Counter], now: DateTime<Utc>) -> Result<(), StoreError> {
     let keys: Vec<&[u8]> = counters.iter().map(|counter| counter.key.as_slice()).collect();
     let ends: Vec<DateTime<Utc>> = counters.iter().map(|counter| now + counter.rule.forget).collect();
+    // A rule that drains nothing drains one in more time than a counter lives.
+    let never = i64::from(i32::MAX);
+    let drains: Vec<i64> = counters
+        .iter()
+        .map(|counter| {
+            counter
+                .rule
+                .drain
+                .map_or(never, |drain| drain.num_seconds().max(1))
+        })
+        .collect();
     sql_query(COUNT)
         .bind::<Array<Bytea>, _>(keys)
         .bind::<Array<Timestamptz>, _>(ends)
         .bind::<Timestamptz, _>(now)
+        .bind::<Array<BigInt>, _>(drains)
         .execute(tx)
         .await
         .map_err(failed)?;

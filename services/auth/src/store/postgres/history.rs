@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use causeway_context::{SessionId, UserId, WorkspaceId};
 use causeway_database::SystemTx;
-use causeway_outbox::OutboxEvent;
+use causeway_outbox::{OutboxEvent, insert_outbox_rows};
 use causeway_revocation::{Ended, PgRevocations, Revocation, Revocations, insert_revocations};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::guesses::known_places;
 use super::sessions::{SessionRow, SignInRow, sessions, sign_ins};
-use super::{PgStore, failed, keep};
+use super::{PgStore, failed};
 use crate::SCHEMA;
 use crate::domain::{Session, SignIn, Which};
 use crate::store::history::{HistoryStore, Slice};
@@ -24,9 +24,31 @@ use crate::store::{AccessLife, StoreError, closed_fact};
 
 const CLOSE: &str = "\
 UPDATE auth.sessions SET closed_at = $1
-WHERE user_id = $2 AND closed_at IS NULL
+WHERE user_id = $2 AND closed_at IS NULL AND least(idle_until, expires_at) > $5
   AND ($3::uuid IS NULL OR workspace = $3) AND ($4::uuid IS NULL OR id <> $4)
 RETURNING id, workspace";
+
+/// What has ended goes in small transactions, so that nobody waits for long. The tokens of a session go with it; what it
+/// passed of second factors has no foreign key.
+const SWEEP: [&str; 3] = [
+    "DELETE FROM auth.refresh_tokens WHERE hash IN (
+        SELECT hash FROM auth.refresh_tokens WHERE expires_at < $1 LIMIT 1000 FOR UPDATE SKIP LOCKED)",
+    "WITH gone AS (
+        DELETE FROM auth.sessions WHERE id IN (
+            SELECT id FROM auth.sessions WHERE expires_at < $1 LIMIT 1000 FOR UPDATE SKIP LOCKED)
+        RETURNING id
+    ), marks AS (DELETE FROM auth.passed_factors USING gone WHERE credential = gone.id)
+    SELECT id FROM gone",
+    "WITH gone AS (
+        DELETE FROM auth.sessions WHERE id IN (
+            SELECT id FROM auth.sessions WHERE closed_at < $1 LIMIT 1000 FOR UPDATE SKIP LOCKED)
+        RETURNING id
+    ), marks AS (DELETE FROM auth.passed_factors USING gone WHERE credential = gone.id)
+    SELECT id FROM gone",
+];
+const BATCH: usize = 1000;
+/// How many batches of a kind go at most before others have their turn.
+const MOST_SWEEPS: usize = 100;
 
 #[derive(QueryableByName)]
 struct Closed {
@@ -36,7 +58,7 @@ struct Closed {
     workspace: Uuid,
 }
 
-/// Ends sessions of a person, with what tells of it.
+/// Ends sessions of a person, with what tells of it: as many statements for one as for thousands.
 pub(super) async fn end_sessions(
     tx: &mut AsyncPgConnection,
     user: UserId,
@@ -50,6 +72,8 @@ pub(super) async fn end_sessions(
         .bind::<SqlUuid, _>(user.0)
         .bind::<Nullable<SqlUuid>, _>(which.workspace.map(|workspace| workspace.0))
         .bind::<Nullable<SqlUuid>, _>(which.except.map(|session| session.0))
+        // The last access token of one that ended by age may still be in force.
+        .bind::<Timestamptz, _>(at - life.0)
         .load(tx)
         .await
         .map_err(failed)?;
@@ -60,10 +84,12 @@ pub(super) async fn end_sessions(
     insert_revocations(tx, SCHEMA.name, &ended)
         .await
         .map_err(failed)?;
-    for closed in &closed {
-        let fact = closed_fact(fact, SessionId(closed.id), WorkspaceId(closed.workspace));
-        keep(tx, &fact).await?;
-    }
+    let facts = closed
+        .iter()
+        .map(|closed| closed_fact(fact, SessionId(closed.id), WorkspaceId(closed.workspace)));
+    insert_outbox_rows(tx, SCHEMA.name, &facts.collect::<Vec<_>>())
+        .await
+        .map_err(failed)?;
     Ok(sessions().collect())
 }
 
@@ -166,6 +192,35 @@ impl HistoryStore for PgStore {
                         .await
                         .map_err(failed)?;
                     Ok(())
+                },
+            )
+            .await
+    }
+
+    async fn sweep_sessions(&self, before: DateTime<Utc>) -> Result<(), StoreError> {
+        for statement in SWEEP {
+            for _ in 0..MOST_SWEEPS {
+                if self.sweep(statement, before).await? < BATCH {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl PgStore {
+    /// How many rows one round of `statement` deleted.
+    async fn sweep(&self, statement: &'static str, before: DateTime<Utc>) -> Result<usize, StoreError> {
+        self.database
+            .system(
+                "auth.sweep_sessions",
+                async |tx: &mut SystemTx| -> Result<usize, StoreError> {
+                    sql_query(statement)
+                        .bind::<Timestamptz, _>(before)
+                        .execute(tx)
+                        .await
+                        .map_err(failed)
                 },
             )
             .await

@@ -13,6 +13,7 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::accounts::accounts;
+use super::factors::is_confirmed;
 use super::persons::may_enter;
 use super::{PgStore, failed, keep, refresh_tokens};
 use crate::SCHEMA;
@@ -269,6 +270,9 @@ impl SessionStore for PgStore {
                         && !has_password(tx, new.session.user, password).await?
                     {
                         return Ok(Opened::PasswordChanged);
+                    }
+                    if new.without_factor && is_confirmed(tx, new.session.user).await? {
+                        return Ok(Opened::FactorConfirmed);
                     }
                     if let Some(proof) = &new.proof
                         && !use_up(tx, proof, new.session.opened_at).await?

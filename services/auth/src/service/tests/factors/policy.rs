@@ -20,7 +20,7 @@ async fn a_policy_reaches_sessions_at_their_next_refresh() {
     );
     let enrolled = world
         .service
-        .enrol_totp(&mfa("EnrollTotp", &caller, 61))
+        .enrol_totp(&mfa("EnrollTotp", &caller, 61), String::new())
         .await
         .expect("possible");
     let seed = Seed::opened(base32(enrolled.secret.expose_secret()).into());
@@ -51,6 +51,7 @@ async fn a_session_that_was_opened_without_the_factor_can_pass_it() {
     let membership = world.service.enter(&ctx, user, None).await.expect("a member");
     let refresh = world.service.refresh_key.first();
     let opening = Opening {
+        asks_factor: false,
         user,
         membership: &membership,
         assurance: Assurance::default(),

@@ -73,7 +73,9 @@ async fn who_has_a_second_factor_is_asked_for_it() {
         tokens.session.to_string(),
     );
     let service = &all.world.service;
-    let enrolled = service.enrol_totp(&mfa("EnrollTotp", &caller, 2)).await;
+    let enrolled = service
+        .enrol_totp(&mfa("EnrollTotp", &caller, 2), String::new())
+        .await;
     let seed = Seed::opened(base32(enrolled.expect("enrolled").secret.expose_secret()).into());
     let (ctx, code) = (mfa("ConfirmTotp", &caller, 2), seed.code_at(at(2)));
     assert!(service.confirm_totp(&ctx, &code).await.is_ok());

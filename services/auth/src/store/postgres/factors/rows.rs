@@ -1,7 +1,7 @@
 //! Rows of second factors.
 
 use causeway_context::{UserId, WorkspaceId};
-use causeway_database::{WorkspaceTx, constraint};
+use causeway_database::{SystemTx, WorkspaceTx, constraint};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
@@ -70,6 +70,20 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(second_factors, passed_factors);
+
+/// Whether the person has a confirmed factor. One that is being confirmed is waited for, and one that is there does not
+/// get confirmed before the transaction ends: what is opened beside it is then seen by whoever ends sessions.
+pub(in crate::store::postgres) async fn is_confirmed(
+    tx: &mut SystemTx,
+    user: UserId,
+) -> Result<bool, StoreError> {
+    let factor = second_factors::table
+        .find(user.0)
+        .select(second_factors::confirmed_at)
+        .for_share();
+    let found: Option<Option<DateTime<Utc>>> = factor.first(tx).await.optional().map_err(failed)?;
+    Ok(found.flatten().is_some())
+}
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = second_factors, check_for_backend(diesel::pg::Pg))]
