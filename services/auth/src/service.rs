@@ -14,6 +14,7 @@ mod metadata;
 mod mfa;
 mod oidc;
 mod persons;
+mod reclaim;
 mod refresh;
 mod register;
 mod reset;

@@ -26,7 +26,8 @@ impl AuthService {
         self.mail_token(ctx, &email, MailPurpose::Reset).await
     }
 
-    /// Sets the password by a mailed token, and ends every session of the person.
+    /// Sets the password by a mailed token, and ends every session of the person. Where this is the first proof that the
+    /// person reads the mail of the address, whoever registered it may be another: what they left goes as well.
     ///
     /// # Errors
     /// [`AuthError::Invalid`] for a password that may not be chosen, [`AuthError::InvalidMailToken`] for every other
@@ -57,8 +58,16 @@ impl AuthService {
         let fact = told(ctx, "reset")?;
         let closed = told(&as_rpc(ctx, LOGOUT), "password_reset")?;
         let id = fact.id;
+        // Before, while the token can be shown again if this is not finished; and after, when nobody else is in.
+        let unproven = self.is_unproven(&holder).await?;
+        if unproven {
+            self.reclaim(ctx, &holder).await?;
+        }
         let done = self.store.set_password(&new, ctx.now, fact, closed).await?;
         done.ok_or(AuthError::InvalidMailToken)?;
+        if unproven {
+            self.reclaim(ctx, &holder).await?;
+        }
         self.know_place(ctx, holder.email.as_str(), holder.user).await?;
         self.settle(id).await;
         Ok(())

@@ -17,7 +17,7 @@ use crate::oauth::OauthError;
 use crate::store::RevokedAccess;
 
 /// The RPC under whose audit action the end of an API key is recorded.
-const DELETE_API_KEY: &str = "/causeway.auth.v1.ClientService/DeleteApiKey";
+pub(super) const DELETE_API_KEY: &str = "/causeway.auth.v1.ClientService/DeleteApiKey";
 /// What a person must hold to end a client's token.
 const PERMISSION: &str = "clients.write";
 

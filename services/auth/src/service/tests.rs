@@ -13,6 +13,7 @@ mod oauth;
 mod oidc;
 mod peppers;
 mod persons;
+mod reclaims;
 mod recovery;
 mod registrations;
 mod revocations;

@@ -20,7 +20,8 @@ use causeway_database::{Class, Database, DatabaseError};
 use causeway_outbox::{OutboxEvent, insert_outbox_row};
 use chrono::TimeDelta;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel_async::AsyncPgConnection;
+use diesel::sql_query;
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 
 use self::refresh_tokens::Refreshes;
 use super::{AccessLife, Cause, StoreError};
@@ -89,6 +90,16 @@ fn hash(bytes: Vec<u8>) -> Result<Hash, StoreError> {
     Hash::try_from(bytes).map_err(|_| corrupt("a hash of another length"))
 }
 
+/// Has the commit wait for the disk, as it does where rows were written: how long an answer takes must not tell that there
+/// was nobody to write anything about. Nothing reads what is written.
+async fn keep_nothing(tx: &mut AsyncPgConnection) -> Result<(), StoreError> {
+    sql_query("SELECT pg_logical_emit_message(true, 'causeway', '')")
+        .execute(tx)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
 async fn keep(tx: &mut AsyncPgConnection, fact: &OutboxEvent) -> Result<(), StoreError> {
     insert_outbox_row(tx, SCHEMA.name, fact).await.map_err(failed)
 }
@@ -97,6 +108,7 @@ async fn keep(tx: &mut AsyncPgConnection, fact: &OutboxEvent) -> Result<(), Stor
 mod tests {
     use causeway_outbox::{OutboxStore as _, PgOutbox};
     use causeway_testkit::{Rows, Statements, TestDb};
+    use diesel_async::RunQueryDsl as _;
 
     use super::PgStore;
     use crate::SCHEMA;
@@ -170,6 +182,32 @@ mod tests {
         assert!(sent.len() > 20, "{}", sent.len());
         let slow = guard.db.slow_plans(&sent, Rows::Few).await;
         assert!(slow.is_empty(), "{slow:#?}");
+    }
+
+    /// A transaction without a number of its own writes nothing to disk, and its commit waits for nothing.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_transaction_that_keeps_nothing_is_written_to_disk_as_another() {
+        let Some((store, _guard)) = fresh().await else {
+            return;
+        };
+        #[derive(diesel::QueryableByName)]
+        struct Numbered {
+            #[diesel(sql_type = diesel::sql_types::Bool)]
+            numbered: bool,
+        }
+        let numbered = store.database.system(
+            "auth.test",
+            async |tx: &mut causeway_database::SystemTx| -> Result<bool, super::StoreError> {
+                super::keep_nothing(tx).await?;
+                let asked = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL AS numbered";
+                let found: Numbered = diesel::sql_query(asked)
+                    .get_result(tx)
+                    .await
+                    .map_err(super::failed)?;
+                Ok(found.numbered)
+            },
+        );
+        assert!(numbered.await.expect("the database answers"));
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -56,9 +56,9 @@ fn place(workspace: WorkspaceId, user: UserId) -> Vec<u8> {
 }
 
 /// Somebody with a session in which the factor was enrolled, and the authenticator.
-struct Person {
+pub(super) struct Person {
     user: UserId,
-    caller: Caller,
+    pub(super) caller: Caller,
     seed: Seed,
     recovery_codes: Vec<SecretString>,
 }
@@ -123,7 +123,7 @@ impl World {
     }
 
     /// A person with a factor that was confirmed at the second 0.
-    async fn with_factor(&self, email: &str) -> Person {
+    pub(super) async fn with_factor(&self, email: &str) -> Person {
         let person = self.pending(email).await;
         let code = person.seed.code_at(at(0));
         let ctx = mfa("ConfirmTotp", &person.caller, 0);

@@ -5,16 +5,16 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::mailer::tests::Sent;
 
-const NEW: &str = "another horse battery staple";
+pub(super) const NEW: &str = "another horse battery staple";
 
 /// A world whose mail is kept.
-struct Mailed {
-    world: World,
+pub(super) struct Mailed {
+    pub(super) world: World,
     sent: Sent,
     carrier: Mutex<Option<crate::mailer::Carrier>>,
 }
 
-fn mailed() -> Mailed {
+pub(super) fn mailed() -> Mailed {
     let sent = Sent::default();
     let (post, carrier) = crate::mailer::with(Box::new(sent.clone()), "https://door.example".to_owned());
     let mut world = world();
@@ -28,7 +28,7 @@ fn mailed() -> Mailed {
 
 impl Mailed {
     /// Everything that was mailed until now: to whom, and the token. Nothing is mailed afterwards.
-    async fn mails(&self) -> Vec<(String, String)> {
+    pub(super) async fn mails(&self) -> Vec<(String, String)> {
         let stop = CancellationToken::new();
         stop.cancel();
         let carrier = self.carrier.lock().unwrap().take().expect("asked once");
@@ -41,7 +41,7 @@ impl Mailed {
     }
 }
 
-fn recovery(rpc: &str, seconds: i64) -> CallContext {
+pub(super) fn recovery(rpc: &str, seconds: i64) -> CallContext {
     call_of("RecoveryService", rpc, Caller::anonymous(), seconds)
 }
 

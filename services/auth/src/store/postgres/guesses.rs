@@ -11,7 +11,7 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::sessions::{SignInRow, sign_ins};
-use super::{PgStore, failed, keep};
+use super::{PgStore, failed, keep, keep_nothing};
 use crate::domain::{Counter, Guesses, Hash};
 use crate::store::StoreError;
 use crate::store::guesses::{Failure, GuessStore, Standing};
@@ -83,10 +83,8 @@ async fn count(tx: &mut SystemTx, counters: &[Counter], now: DateTime<Utc>) -> R
 /// whether there is one.
 async fn keep_failure(tx: &mut SystemTx, failure: Option<&Failure>) -> Result<(), StoreError> {
     let Some(failure) = failure else {
-        for _ in 0..2 {
-            sql_query("SELECT 1").execute(tx).await.map_err(failed)?;
-        }
-        return Ok(());
+        sql_query("SELECT 1").execute(tx).await.map_err(failed)?;
+        return keep_nothing(tx).await;
     };
     diesel::insert_into(sign_ins::table)
         .values(&SignInRow::from(&failure.sign_in))

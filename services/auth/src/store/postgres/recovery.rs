@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::accounts::accounts;
 use super::history::end_sessions;
-use super::{PgStore, corrupt, failed, keep};
+use super::{PgStore, corrupt, failed, keep, keep_nothing};
 use crate::domain::{AccountState, Email, Hash, MailPurpose, Which};
 use crate::store::StoreError;
 use crate::store::recovery::{Holder, MailToken, NewPassword, RecoveryStore};
@@ -99,6 +99,9 @@ impl RecoveryStore for PgStore {
                         .execute(tx)
                         .await
                         .map_err(failed)?;
+                    if added == 0 {
+                        keep_nothing(tx).await?;
+                    }
                     Ok(added == 1)
                 },
             )
