@@ -240,10 +240,11 @@ fn decoded(value: &str) -> String {
         .into_owned()
 }
 
+/// Where the contracts are asked for.
+pub(crate) const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/";
+
 fn rpc(path: &str) -> Result<Target, Box<Nowhere>> {
-    if path.starts_with("/grpc.health.v1.Health/")
-        || path.starts_with("/grpc.reflection.v1.ServerReflection/")
-    {
+    if path.starts_with("/grpc.health.v1.Health/") || path.starts_with(REFLECTION) {
         return Ok(Target::OwnGrpc);
     }
     match method(path) {

@@ -232,6 +232,16 @@ async fn nothing_that_a_client_says_of_itself_reaches_a_service() {
     }
 }
 
+/// The least that production starts with.
+const PRODUCTION: [(&str, &str); 6] = [
+    ("NODE_ENV", "production"),
+    ("NEXTAUTH_URL", "https://door.example"),
+    ("JWT_SIGNING_ALGORITHM", "EdDSA"),
+    ("NEXTAUTH_SECRET", "q8Wn2kq0Zr5Yb8Vw1Lx4Tm9Cs6Df3Gj7"),
+    ("INTERNAL_SERVICE_SECRET", "m3Xn2kq0Zr5Yb8Vw1Lx4Tm9Cs6Df3Gj7"),
+    ("WORKER_SECRET", "z1Cn2kq0Zr5Yb8Vw1Lx4Tm9Cs6Df3Gj7"),
+];
+
 #[tokio::test]
 async fn the_policy_of_a_page_follows_the_tier() {
     let door_of = |pairs: &[(&str, &str)]| door(pairs);
@@ -243,15 +253,7 @@ async fn the_policy_of_a_page_follows_the_tier() {
     assert_eq!(policy(door_of(&[("CSP_DISABLED", "true")])).await, "");
     let whole = policy(door_of(&[("CSP_POLICY", "default-src 'none'")])).await;
     assert_eq!(whole, "default-src 'none'");
-    let production = [
-        ("NODE_ENV", "production"),
-        ("NEXTAUTH_URL", "https://door.example"),
-        ("JWT_SIGNING_ALGORITHM", "EdDSA"),
-        ("NEXTAUTH_SECRET", "q8Wn2kq0Zr5Yb8Vw1Lx4Tm9Cs6Df3Gj7"),
-        ("INTERNAL_SERVICE_SECRET", "m3Xn2kq0Zr5Yb8Vw1Lx4Tm9Cs6Df3Gj7"),
-        ("WORKER_SECRET", "z1Cn2kq0Zr5Yb8Vw1Lx4Tm9Cs6Df3Gj7"),
-    ];
-    let door = door_of(&production);
+    let door = door_of(&PRODUCTION);
     let answer = door.ask(Request::get("/health"), "").await;
     let policy = header(&answer, "content-security-policy");
     assert!(
@@ -259,7 +261,27 @@ async fn the_policy_of_a_page_follows_the_tier() {
         "{policy}"
     );
     assert!(header(&answer, "strict-transport-security").starts_with("max-age="));
-    assert!(config(&production).cookie.secure);
+    assert!(config(&PRODUCTION).cookie.secure);
+}
+
+/// SVC-04.
+#[tokio::test]
+async fn in_production_the_contracts_are_told_to_who_is_known() {
+    const PATH: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    let production = door(&PRODUCTION);
+    let refused = production.ask(Request::post(PATH), "").await;
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    let forged = Request::post(PATH).header("authorization", "Bearer forged");
+    assert_eq!(
+        production.ask(forged, "").await.status(),
+        StatusCode::UNAUTHORIZED
+    );
+    let health = production
+        .ask(Request::post("/grpc.health.v1.Health/Check"), "")
+        .await;
+    assert_ne!(health.status(), StatusCode::UNAUTHORIZED);
+    let elsewhere = door(&[]).ask(Request::post(PATH), "").await;
+    assert_ne!(elsewhere.status(), StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]

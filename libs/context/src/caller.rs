@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{UserId, WorkspaceId};
 
+/// The issuer of tokens that a person made with `causeway token service`.
+pub const OPERATOR: &str = "operator";
+
 /// Who is calling, after the credential was proven.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
@@ -127,7 +130,7 @@ impl Caller {
         }
     }
 
-    /// A service that acts for itself.
+    /// A service that acts for itself. What it may call is said in the contract of each RPC (SVC-03).
     pub fn service(name: &str) -> Self {
         Self {
             kind: CallerKind::Service,
@@ -211,7 +214,14 @@ impl Caller {
             ));
         }
         match method.rule {
-            Rule::Public | Rule::Authenticated | Rule::Internal => {}
+            Rule::Public | Rule::Authenticated => {}
+            Rule::Internal if self.id == OPERATOR || method.services.contains(&self.id.as_str()) => {}
+            Rule::Internal => {
+                return Err(ApiError::forbidden(
+                    "CALLER_REFUSED",
+                    "this service has no use for the RPC",
+                ));
+            }
             Rule::Permission { id, .. } if self.permissions.holds(id) => {}
             Rule::Permission { name, .. } => {
                 return Err(ApiError::forbidden(

@@ -6,7 +6,7 @@ mod rate_tier;
 mod remote;
 mod time;
 
-pub use caller::{Caller, CallerError, Held};
+pub use caller::{Caller, CallerError, Held, OPERATOR};
 pub use id::{IdError, RequestId, SessionId, TokenId, UserId, WorkspaceId};
 pub use rate_tier::RateTier;
 pub use remote::Remote;

@@ -123,6 +123,12 @@ fn write_row(
             "{name}: an internal RPC has no route, every other RPC has one"
         ));
     }
+    let services = texts(&access, "services");
+    if services.is_empty() == internal {
+        mistakes.push(format!(
+            "{name}: an internal RPC says which `services` may call it, and no other RPC does"
+        ));
+    }
     if flag(&access, "recognized") && !public {
         mistakes.push(format!("{name}: only a public RPC says `recognized`"));
     }
@@ -151,6 +157,9 @@ fn write_row(
     } else {
         callers
     };
+    if internal && callers != ["CallerKind::Service"] {
+        mistakes.push(format!("{name}: an internal RPC is for services only"));
+    }
     let rule = if public {
         "Rule::Public".to_owned()
     } else if authenticated {
@@ -194,7 +203,7 @@ fn write_row(
         .to_owned();
     let _ = writeln!(
         rows,
-        "    Method {{ service: {:?}, name: {:?}, path: {:?}, owner: {package:?}, rule: {rule}, callers: &[{}], mfa: {}, \
+        "    Method {{ service: {:?}, name: {:?}, path: {:?}, owner: {package:?}, rule: {rule}, callers: &[{}], services: &{services:?}, mfa: {}, \
          without_mfa: {}, audited: {}, idempotency: Idempotency::{}, server_streaming: {}, input: {:?}, output: {:?}, routes: &[{}], \
          surface: {surface}, dialect: {own_dialect}, recognized: {}, after_erasure: {}, success_status: {status}, cache_seconds: {cache_seconds}, comment: {comment:?} }},",
         service.full_name(),
@@ -268,6 +277,16 @@ fn text(message: &DynamicMessage, field: &str) -> String {
         .get_field_by_name(field)
         .and_then(|value| value.as_str().map(str::to_owned))
         .unwrap_or_default()
+}
+
+fn texts(message: &DynamicMessage, field: &str) -> Vec<String> {
+    let list = message.get_field_by_name(field);
+    let list = list.and_then(|value| value.as_list().map(<[Value]>::to_vec));
+    let texts = list.unwrap_or_default();
+    texts
+        .iter()
+        .filter_map(|value| value.as_str().map(str::to_owned))
+        .collect()
 }
 
 fn flag(message: &DynamicMessage, field: &str) -> bool {

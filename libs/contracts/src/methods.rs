@@ -20,6 +20,8 @@ pub struct Method {
     pub rule: Rule,
     /// The kinds of caller that may use it.
     pub callers: &'static [CallerKind],
+    /// The services that may call it, if it is an internal one.
+    pub services: &'static [&'static str],
     /// Whether a person needs a second factor who has one, or of whom the workspace demands one.
     pub mfa: bool,
     /// Whether it needs none though it has effects and the workspace demands one.

@@ -65,6 +65,29 @@ fn a_whole_rpc_builds() {
     assert_eq!(complaints(WHOLE), Vec::<String>::new());
 }
 
+/// SVC-03.
+#[test]
+fn an_internal_rpc_says_which_services_may_call_it() {
+    let internal = |access: &str| {
+        let rpc = format!(
+            "// Does something.\nrpc Do(DoRequest) returns (DoResponse) {{
+            option (causeway.common.v1.access) = {{{access}}};
+            option idempotency_level = NO_SIDE_EFFECTS; }}"
+        );
+        complaints(&rpc).join("; ")
+    };
+    let whole = "internal: true callers: [CALLER_KIND_SERVICE] services: [\"auth\"]";
+    let names = |text: String| text.contains("causeway.things.v1.ThingService.Do");
+    assert!(!internal(whole).contains("services"), "{}", internal(whole));
+    let silent = internal("internal: true callers: [CALLER_KIND_SERVICE]");
+    assert!(silent.contains("says which `services` may call it") && names(silent));
+    let open = internal("internal: true services: [\"auth\"]");
+    assert!(open.contains("is for services only") && names(open));
+    let public = WHOLE.replace("role: ROLE_EDITOR", "role: ROLE_EDITOR services: [\"auth\"]");
+    assert!(complaints(&public).join("; ").contains("no other RPC does"));
+}
+
+/// RBAC-01.
 #[test]
 fn what_an_rpc_leaves_out_is_said_with_its_name() {
     let cases = [

@@ -15,6 +15,7 @@ mod service;
 mod token;
 mod watched;
 
+pub use causeway_context::OPERATOR;
 pub use channel::{ConnectError, LinkError, MeshChannel, far, near};
 pub use deadline::read as timeout_in;
 pub use drain::{Drain, DrainReport};
@@ -23,7 +24,7 @@ pub use listen::{Listener, PeerAddr};
 pub use outbound::{DEFAULT_DEADLINE, MAX_DEADLINE, Mesh, OnBehalf, on_behalf};
 pub use server::{Guard, GuardOptions, SECRET_HEADER};
 pub use service::{Background, Readiness, Service, always_ready};
-pub use token::{OPERATOR, ServiceIdentity};
+pub use token::ServiceIdentity;
 
 /// The header in which a request's id travels over all hops.
 pub const REQUEST_ID_HEADER: &str = "x-request-id";

@@ -22,9 +22,10 @@ use tonic::service::Routes;
 use tower::{Service, ServiceExt as _};
 use tracing::Instrument as _;
 
+use crate::OPERATOR;
 use crate::listen::PeerAddr;
 use crate::outbound::{DEFAULT_DEADLINE, MAX_DEADLINE};
-use crate::token::{OPERATOR, Proven, ServiceIdentity};
+use crate::token::{Proven, ServiceIdentity};
 use crate::watched::Running;
 use crate::{deadline, panic_guard, remote};
 

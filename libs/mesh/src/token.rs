@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use causeway_context::{Caller, RequestId};
+use causeway_contracts::CallerKind;
 use causeway_crypto::{ServiceClaims, ServiceTokenKeys, TokenError};
 use chrono::{DateTime, Utc};
 use http::HeaderValue;
 use uuid::Uuid;
-
-/// The issuer of tokens that a person made with `causeway token service`.
-pub const OPERATOR: &str = "operator";
 
 /// The issuer whose word on where a request came from counts.
 const DOOR: &str = "gateway";
@@ -91,6 +89,10 @@ impl ServiceIdentity {
             serde_json::Value::Null => Caller::service(&claims.iss),
             caller => serde_json::from_value(caller).map_err(|_| TokenError::default())?,
         };
+        if caller.kind == CallerKind::Service && caller.id != claims.iss {
+            // A service acts for itself or for whom it was called by, and never as another service.
+            return Err(TokenError::default());
+        }
         Ok(Proven {
             caller,
             request_id: RequestId::parse(&claims.request_id).unwrap_or_else(RequestId::generate),

@@ -384,11 +384,12 @@ impl AuthService {
         let assurance = Assurance {
             factor: Some(PassedBy::Totp),
             enrolled: true,
+            ends: Some(session.expires_at),
             ..Assurance::default()
         };
         Ok(Elevated {
             access: self.access_token(ctx, session, &membership, assurance)?,
-            access_life: self.access_life,
+            access_life: self.access_life_until(ctx, Some(session.expires_at)),
         })
     }
 }

@@ -64,6 +64,8 @@ impl AuthService {
             factor: found.factor.passed,
             enrolled: found.factor.enrolled,
             scope: scope.to_vec(),
+            // The last one ends with its session, and not a quarter of an hour later (REF-05).
+            ends: Some(session.expires_at),
             ..Assurance::default()
         };
         assurance.is_held(&membership)?;
@@ -73,7 +75,7 @@ impl AuthService {
         }
         Ok(Tokens {
             access,
-            access_life: self.access_life,
+            access_life: self.access_life_until(ctx, Some(session.expires_at)),
             refresh: successor_text,
             workspace: session.workspace,
             session: session.id,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use causeway_contracts::DESCRIPTOR_SET;
+use causeway_contracts::{DESCRIPTOR_SET, Rule};
 use causeway_crypto::ServiceTokenKeys;
 use causeway_mesh::{
     Background, Drain, DrainReport, Guard, GuardOptions, Health, Listener, Mesh, Service, ServiceIdentity,
@@ -15,6 +15,8 @@ use causeway_mesh::{
 use causeway_settings::{Problem, Settings, Tier};
 
 use http::{Request, Response};
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -261,7 +263,7 @@ async fn guarded(
     drain: &Drain,
 ) -> Result<Guard, Failure> {
     let (reporter, health) = tonic_health::server::health_reporter();
-    let mut routes = Routes::new(health).add_service(reflection()?);
+    let mut routes = Routes::new(health).add_service(reflection(Told::Everything)?);
     let mut names = Vec::new();
     let mut readiness = Vec::new();
     for service in services {
@@ -321,18 +323,50 @@ async fn gateway(
 ) -> Result<axum::Router, Failure> {
     let (reporter, health) = tonic_health::server::health_reporter();
     report_health(reporter, Vec::new(), drain).await;
-    let own = Routes::new(health).add_service(reflection()?);
+    let own = Routes::new(health).add_service(reflection(Told::WithoutInternal)?);
     let (router, work) = causeway_gateway::router(config, mesh, own);
     background(drain, "gateway", work);
     Ok(router)
 }
 
-fn reflection() -> Result<
+/// What reflection tells.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// All there is, to operators.
+    Everything,
+    /// What the gateway knows.
+    WithoutInternal,
+}
+
+/// The contracts as they are told: a service without RPCs is none.
+fn contracts(told: Told) -> Result<FileDescriptorSet, Failure> {
+    let mut set = FileDescriptorSet::decode(DESCRIPTOR_SET).context("read the contracts")?;
+    if told == Told::Everything {
+        return Ok(set);
+    }
+    for file in &mut set.file {
+        let package = file.package().to_owned();
+        for service in &mut file.service {
+            let name = format!("{package}.{}", service.name());
+            let is_told = |rpc: &str| {
+                let method = causeway_contracts::method(&format!("/{name}/{rpc}"));
+                method.is_none_or(|method| method.rule != Rule::Internal)
+            };
+            service.method.retain(|rpc| is_told(rpc.name()));
+        }
+        file.service.retain(|service| !service.method.is_empty());
+    }
+    Ok(set)
+}
+
+fn reflection(
+    told: Told,
+) -> Result<
     tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>,
     Failure,
 > {
     let builder = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
+        .register_file_descriptor_set(contracts(told)?)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
     Ok(builder.build_v1().context("build reflection")?)
 }

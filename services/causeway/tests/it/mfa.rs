@@ -200,6 +200,7 @@ async fn an_authenticator_opens_the_second_door() {
     mesh.end().await;
 }
 
+/// MFA-06.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_of_the_first_step_is_refused_by_everything_else() {
     let mesh = Mesh::start().await;
@@ -292,6 +293,12 @@ async fn who_has_a_factor_needs_it_for_what_is_marked_and_can_pass_it_later() {
         .send("PATCH", "/v1/settings", &change, Some("application/json"))
         .await;
     assert_eq!(marked.reason(403), "MFA_REQUIRED");
+    // Nor by a program that is made for it: programs are asked for no factor.
+    let asked = json!({"name": "t", "scopes": ["secrets.reveal"]});
+    for path in ["/v1/api-keys", "/v1/clients"] {
+        let made = client.post(path, asked.clone()).await;
+        assert_eq!(made.reason(403), "MFA_REQUIRED", "{path}");
+    }
     let unmarked = client.post("/v1/tokens", json!({"name": "t"})).await;
     unmarked.json(200);
     let code = authenticator

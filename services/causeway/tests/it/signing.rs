@@ -9,7 +9,9 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::mesh::{Mesh, SIGNING_SECRET, access_token, text};
+use crate::http::Client;
+use crate::mesh::{Mesh, SIGNING_SECRET, access_token, account, text};
+use crate::processes::Fleet;
 
 /// Everybody has it: RFC 8037, appendix A.
 const PAIR: &str = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
@@ -70,6 +72,52 @@ async fn a_pair_of_keys_signs_and_the_published_half_verifies() {
     let old = access_token(WorkspaceId::generate(), &[Role::Owner]);
     assert_eq!(mesh.anonymous().bearer(&old).get("/v1/me").await.status, 401);
     mesh.end().await;
+}
+
+/// JWT-14, over six processes: auth alone has the private half, and gateways go on without it.
+#[tokio::test(flavor = "multi_thread")]
+async fn gateways_verify_with_what_auth_publishes_and_go_on_while_it_is_away() {
+    let private = [
+        ("JWT_SIGNING_PRIVATE_KEY", PAIR),
+        ("JWT_VERIFYING_PUBLIC_KEYS", NEXT),
+    ];
+    let everybody = [("JWT_SIGNING_ALGORITHM", "EdDSA")];
+    let Some(mut fleet) = Fleet::with_secrets_of("auth", &private, &everybody).await else {
+        return;
+    };
+    let (one, two) = (fleet.base.clone(), fleet.gateway().await);
+    let ada = account(&Client::new(&one), "ada").await;
+    assert_eq!(header(&ada.access_token)["alg"], "EdDSA");
+    let at = |base: &str, token: &str| Client::new(base).bearer(token);
+    for base in [&one, &two] {
+        at(base, &ada.access_token).get("/v1/secrets").await.json(200);
+        let set = Client::new(base).get("/.well-known/jwks.json").await.json(200);
+        assert_eq!(set["keys"].as_array().unwrap().len(), 2, "{set}");
+    }
+    // What the secret signed, which every process still has, proves nothing.
+    let by_secret = access_token(WorkspaceId::generate(), &[Role::Owner]);
+    fleet.kill("auth").await;
+    for base in [&one, &two] {
+        at(base, &ada.access_token).get("/v1/secrets").await.json(200);
+        assert_eq!(at(base, &by_secret).get("/v1/secrets").await.status, 401);
+    }
+    fleet.serve("auth");
+    let login = json!({"email": ada.email, "password": ada.password});
+    let back = std::time::Instant::now();
+    let session = loop {
+        let answer = Client::new(&one).post("/auth/login", login.clone()).await;
+        if answer.status == 200 {
+            break answer.json(200);
+        }
+        assert!(
+            back.elapsed() < std::time::Duration::from_secs(30),
+            "auth is back"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    let again = text(&session, "access_token");
+    assert_eq!(header(&again)["kid"], header(&ada.access_token)["kid"]);
+    at(&two, &again).get("/v1/secrets").await.json(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -417,8 +417,18 @@ async fn a_session_ends_for_good_and_the_grace_is_a_setting() {
     let second = refresh(&first.refresh, 29 * DAY)
         .await
         .expect("within the idle time");
+    let last = refresh(&second.refresh, 40 * DAY - 60)
+        .await
+        .expect("the last minute");
+    let claims = verifier().verify(last.access.expose_secret(), at(40 * DAY - 60));
+    assert_eq!(claims.expect("genuine").exp, at(40 * DAY).timestamp());
     assert_eq!(
-        reason(refresh(&second.refresh, 40 * DAY).await),
+        last.access_life,
+        TimeDelta::seconds(60),
+        "no longer than its session"
+    );
+    assert_eq!(
+        reason(refresh(&last.refresh, 40 * DAY).await),
         "INVALID_REFRESH_TOKEN",
         "no rotation makes a session longer (REF-05)"
     );

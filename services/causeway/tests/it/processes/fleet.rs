@@ -145,6 +145,8 @@ pub(crate) struct Fleet {
     pub(super) ports: Vec<(&'static str, u16)>,
     pub(super) children: Vec<(&'static str, Child)>,
     more: Vec<(String, String)>,
+    /// What one service alone is given.
+    own: (&'static str, Vec<(String, String)>),
     database: TestDb,
 }
 
@@ -155,16 +157,29 @@ impl Fleet {
 
     /// The same with more settings for each process.
     pub(crate) async fn with(more: &[(&str, &str)]) -> Option<Self> {
+        Self::with_secrets_of("", &[], more).await
+    }
+
+    /// The same with settings that one service alone is given.
+    pub(crate) async fn with_secrets_of(
+        service: &'static str,
+        own: &[(&str, &str)],
+        more: &[(&str, &str)],
+    ) -> Option<Self> {
         let database = TestDb::new(&causeway::serve::database::schemas()).await?;
         let ports: Vec<(&'static str, u16)> = SERVICES.iter().map(|(name, _)| (*name, free_port())).collect();
-        let more = more
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect()
+        };
         let mut fleet = Self {
             base: String::new(),
             ports,
             children: Vec::new(),
-            more: more.collect(),
+            more: owned(more),
+            own: (service, owned(own)),
             database,
         };
         for (name, _) in SERVICES {
@@ -227,10 +242,9 @@ impl Fleet {
         for ((_, setting), (_, port)) in SERVICES.iter().zip(&self.ports) {
             environment.push((setting, format!("http://127.0.0.1:{port}")));
         }
-        let more = self
-            .more
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let own: &[(String, String)] = if self.own.0 == name { &self.own.1 } else { &[] };
+        let more = self.more.iter().chain(own);
+        let more = more.map(|(name, value)| (name.as_str(), value.as_str()));
         let environment: Vec<(&str, &str)> = environment
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
