@@ -13,6 +13,9 @@ use crate::Gateway;
 /// How long a probe waits for a service.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// The service whose keys the gateway verifies with.
+const AUTH: &str = "auth";
+
 pub(crate) async fn answer(gateway: &Gateway) -> Response {
     let owners: BTreeSet<&'static str> = METHODS.iter().map(|method| method.owner).collect();
     let asked = owners.into_iter().map(|owner| async move {
@@ -25,7 +28,8 @@ pub(crate) async fn answer(gateway: &Gateway) -> Response {
     let states = futures::future::join_all(asked).await;
     let missing: Vec<&str> = states
         .iter()
-        .filter(|(_, serving)| !serving)
+        // Auth is no use to a gateway that has no keys of it yet.
+        .filter(|(owner, serving)| !serving || (*owner == AUTH && !gateway.access.is_ready()))
         .map(|(owner, _)| *owner)
         .collect();
     let status = if missing.is_empty() {

@@ -52,6 +52,14 @@ impl AccessTokens {
         }
     }
 
+    /// Whether there is something to verify tokens with. A gateway that starts before auth has to wait for its keys.
+    pub(crate) fn is_ready(&self) -> bool {
+        match self {
+            Self::Secret(_) => true,
+            Self::Published(published) => published.keys.is_known(),
+        }
+    }
+
     /// The claims of a token that is genuine and in force.
     ///
     /// # Errors
@@ -120,6 +128,9 @@ impl AuthKeys {
 #[async_trait]
 impl KeySource for AuthKeys {
     type Key = AccessTokenKeys;
+
+    /// Auth is our own, and may start a moment later.
+    const BACK_OFF: Duration = Duration::from_secs(1);
 
     fn kind(&self) -> &'static str {
         "access_tokens"

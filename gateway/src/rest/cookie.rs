@@ -185,6 +185,7 @@ pub(super) mod tests {
         assert_eq!(two.unwrap_err().reason, "SEVERAL_CREDENTIALS");
     }
 
+    /// REF-08.
     #[test]
     fn pages_of_other_sites_touch_no_session_even_when_no_cookie_came() {
         let cookie = ("cookie", "refresh_token=t");

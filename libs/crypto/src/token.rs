@@ -147,6 +147,7 @@ mod tests {
 
     use super::*;
 
+    /// TOK-01.
     #[test]
     fn a_minted_token_passes_its_own_check() {
         let minted = mint(PERSONAL_ACCESS_TOKEN);

@@ -83,7 +83,7 @@ impl<S: KeySource> Jwks<S> {
         Self {
             source,
             clock,
-            state: Arc::default(),
+            state: Arc::new(Mutex::new(State::new(S::BACK_OFF))),
             fetching: tokio::sync::Mutex::default(),
             fetches,
         }
@@ -131,6 +131,12 @@ impl<S: KeySource> Jwks<S> {
         if self.due().is_zero() {
             self.fetch().await;
         }
+    }
+
+    /// Whether there are keys that may verify.
+    pub fn is_known(&self) -> bool {
+        let now = (self.clock)();
+        self.state().is_known(now)
     }
 
     /// How long until the keys should be fetched.

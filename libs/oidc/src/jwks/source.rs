@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::StatusCode;
 
-use super::state::Keys;
+use super::state::{BACK_OFF, Keys};
 
 /// For name, connection, head and body together (JWK-01).
 pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
@@ -18,6 +18,9 @@ pub(super) const MAX_KEYS: usize = 64;
 pub trait KeySource: Send + Sync + 'static {
     /// What verifies.
     type Key: Send + Sync + 'static;
+
+    /// The time after a failed fetch (JWK-04). Shorter for a source that may be asked more often.
+    const BACK_OFF: Duration = BACK_OFF;
 
     /// Whose keys they are, as a word of the metrics.
     fn kind(&self) -> &'static str;

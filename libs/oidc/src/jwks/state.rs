@@ -27,6 +27,7 @@ pub(super) struct State<K> {
     keys: Option<(Keys<K>, Instant)>,
     attempt: Option<Attempt>,
     unknown: HashMap<String, Instant>,
+    back_off: Duration,
 }
 
 /// The last fetch.
@@ -54,18 +55,17 @@ pub(super) enum Found<K> {
     MayFetch,
 }
 
-/// Not derived: the keys need no default of their own.
-impl<K> Default for State<K> {
-    fn default() -> Self {
+impl<K> State<K> {
+    /// Nothing is known, and after a failed fetch that time passes before the next one.
+    pub(super) fn new(back_off: Duration) -> Self {
         Self {
             keys: None,
             attempt: None,
             unknown: HashMap::new(),
+            back_off,
         }
     }
-}
 
-impl<K> State<K> {
     pub(super) fn find(&self, kid: &str, now: Instant) -> Found<K> {
         let usable = self.usable(now);
         if let Some(key) = usable.and_then(|keys| keys.get(kid)) {
@@ -77,7 +77,11 @@ impl<K> State<K> {
         let Some(attempt) = self.attempt else {
             return Found::MayFetch;
         };
-        let pause = if usable.is_some() { COOL_DOWN } else { BACK_OFF };
+        let pause = if usable.is_some() {
+            COOL_DOWN
+        } else {
+            self.back_off
+        };
         let rest = (attempt.at + pause).saturating_duration_since(now);
         match attempt.outcome {
             Outcome::Running => Found::MayFetch,
@@ -91,10 +95,15 @@ impl<K> State<K> {
     pub(super) fn due(&self, now: Instant) -> Duration {
         let at = match (&self.keys, self.attempt) {
             (Some((_, fetched)), Some(attempt)) if attempt.outcome != Outcome::Failure => *fetched + REFRESH,
-            (_, Some(attempt)) => attempt.at + BACK_OFF,
+            (_, Some(attempt)) => attempt.at + self.back_off,
             (_, None) => return Duration::ZERO,
         };
         at.saturating_duration_since(now)
+    }
+
+    /// Whether there are keys that may verify.
+    pub(super) fn is_known(&self, now: Instant) -> bool {
+        self.usable(now).is_some()
     }
 
     /// How old the keys are.

@@ -105,7 +105,7 @@ async fn an_id_that_the_issuer_did_not_know_is_not_asked_for_again_for_a_minute(
 
 #[test]
 fn unknown_ids_are_remembered_within_bounds() {
-    let (mut state, now) = (State::<()>::default(), Instant::now());
+    let (mut state, now) = (State::<()>::new(BACK_OFF), Instant::now());
     for number in 0..5000 {
         state.missed(&number.to_string(), now);
     }

@@ -64,6 +64,7 @@ async fn headers_from_outside_change_nothing() {
     mesh.end().await;
 }
 
+/// RBAC-05.
 #[tokio::test(flavor = "multi_thread")]
 async fn paths_with_two_readings_are_refused() {
     let mesh = Mesh::start().await;

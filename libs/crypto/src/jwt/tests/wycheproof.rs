@@ -1,4 +1,4 @@
-//! The JOSE vectors of Project Wycheproof, which no package carries: they are read from a checkout of
+//! The JOSE vectors of Project Wycheproof (JWT-13), which no package carries: they are read from a checkout of
 //! <https://github.com/C2SP/wycheproof> that `CAUSEWAY_WYCHEPROOF` names. What Wycheproof calls invalid must be refused;
 //! what it calls valid must be verified, or is counted under the reason why we do not.
 
