@@ -10,6 +10,7 @@ pub(crate) mod machine;
 pub(crate) mod observe;
 pub(crate) mod panic;
 pub(crate) mod rate;
+mod reflection;
 pub(crate) mod region;
 pub(crate) mod revoked;
 pub(crate) mod route;

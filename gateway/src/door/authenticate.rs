@@ -18,11 +18,11 @@ use causeway_errors::{ApiError, Code};
 use chrono::Utc;
 use http::{HeaderMap, HeaderValue, Request, header};
 
-use super::{machine, revoked, tasks};
+use super::{machine, reflection, revoked, tasks};
 use crate::Gateway;
 use crate::refusal::refuse_request;
 use crate::rest::{Subject, oauth};
-use crate::target::{REFLECTION, Target};
+use crate::target::Target;
 
 /// Within this time a revoked token is refused by every gateway (contract §2).
 const FRESH: Duration = Duration::from_secs(4);
@@ -63,21 +63,16 @@ impl Cache {
     }
 }
 
-/// The RPC that asks for no more than a known caller.
-const ME: &str = "/causeway.auth.v1.AuthService/GetMe";
-
 pub(crate) async fn layer(
     State(gateway): State<Arc<Gateway>>,
     mut request: Request<Body>,
     next: Next,
 ) -> Response {
     let Some(method) = request.extensions().get::<Target>().and_then(Target::method) else {
-        return match may_reflect(&gateway, &request) {
-            None => next.run(request).await,
-            Some(shown) => match known(&gateway, shown).await {
-                Ok(()) => next.run(request).await,
-                Err(error) => refuse_request(&request, error),
-            },
+        let shown = reflection::asks(&gateway, &request).then(|| credential(request.headers()));
+        return match reflection::admit(&gateway, shown).await {
+            Ok(()) => next.run(request).await,
+            Err(error) => refuse_request(&request, error),
         };
     };
     let caller = if method.rule == Rule::Public {
@@ -108,20 +103,6 @@ pub(crate) async fn layer(
         }
         Err(error) => refuse_request(&request, error),
     }
-}
-
-/// The credential that reflection asks for, or that there is none: in production the contracts are told to whom may call
-/// (SVC-04). None for what is no reflection, and elsewhere.
-fn may_reflect(gateway: &Gateway, request: &Request<Body>) -> Option<Result<Option<String>, ApiError>> {
-    let asks = gateway.config.tier.is_production() && request.uri().path().starts_with(REFLECTION);
-    asks.then(|| credential(request.headers()))
-}
-
-/// Whether somebody is proven, whoever it is.
-async fn known(gateway: &Gateway, shown: Result<Option<String>, ApiError>) -> Result<(), ApiError> {
-    let credential = shown?.ok_or_else(ApiError::unauthenticated)?;
-    let method = causeway_contracts::method(ME).ok_or_else(ApiError::internal)?;
-    prove(gateway, method, credential).await.map(drop)
 }
 
 /// What a public RPC takes from the headers: a subject to exchange, a client by Basic; or, where it wants to know who
