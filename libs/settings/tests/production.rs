@@ -38,7 +38,7 @@ fn with_a_pair_of_keys_the_door_has_no_secret() {
     assert!(!named(&problems, "JWT_SIGNING_SECRET").is_empty(), "{problems:?}");
     let refresh = [
         &nothing[..],
-        &[("AUTH_REFRESH_TOKEN_SECRET", "a key of refresh tokens alone")],
+        &[("AUTH_REFRESH_TOKEN_SECRET", "a key of refresh tokens alone, long")],
     ]
     .concat();
     let problems = production(&refresh, &[Owner::Auth]).err().unwrap_or_default();
@@ -49,6 +49,44 @@ fn with_a_pair_of_keys_the_door_has_no_secret() {
     let idle = [("JWT_SIGNING_PRIVATE_KEY", "a key that auth reads")];
     let problems = production(&idle, Owner::ALL).unwrap_err();
     assert!(!named(&problems, "JWT_SIGNING_PRIVATE_KEY").is_empty());
+}
+
+/// EXC-02: a page of whoever develops is nobody's frontend in production.
+#[test]
+fn clerk_sessions_are_exchanged_for_frontends_that_are_named() {
+    let url = ("CLERK_JWKS_URL", "https://clerk.acme.com/.well-known/jwks.json");
+    let named_in = |parties: &[(&'static str, &'static str)]| {
+        let pairs = [&[url][..], parties].concat();
+        let problems = production(&pairs, &[Owner::Auth]).err().unwrap_or_default();
+        named(&problems, "CLERK_AUTHORIZED_PARTIES").len()
+    };
+    assert_eq!(named_in(&[]), 1);
+    assert_eq!(named_in(&[("CLERK_AUTHORIZED_PARTIES", "")]), 1);
+    assert_eq!(
+        named_in(&[("CLERK_AUTHORIZED_PARTIES", "https://app.acme.com")]),
+        0
+    );
+    let without = production(&[], &[Owner::Auth]).err().unwrap_or_default();
+    assert!(
+        named(&without, "CLERK_AUTHORIZED_PARTIES").is_empty(),
+        "without Clerk nobody is asked"
+    );
+}
+
+/// JWT-10.
+#[test]
+fn no_root_is_short_or_known_to_everybody() {
+    let known = "dev-secret-change-me";
+    for name in [
+        "AUTH_REFRESH_TOKEN_SECRET",
+        "API_KEY_PEPPER",
+        "INTERNAL_SERVICE_SECRET",
+    ] {
+        for text in ["x", known] {
+            let problems = production(&[(name, text)], Owner::ALL).expect_err(name);
+            assert!(!named(&problems, name).is_empty(), "{name}");
+        }
+    }
 }
 
 #[test]

@@ -41,12 +41,14 @@ const QUESTIONED: &[(&str, &str, &str)] = &[
     ("OPENSEARCH_TLS_ENABLED", "false", "sends searches unencrypted"),
 ];
 
-/// Root secrets that a short text would weaken.
+/// Root secrets that a text which is short, or known to everybody, would weaken (JWT-10).
 const ROOTS: &[&str] = &[
     "INTERNAL_SERVICE_SECRET",
     "INTERNAL_SERVICE_SECRET_PREVIOUS",
     "NEXTAUTH_SECRET",
     "API_KEY_PEPPER",
+    "API_KEY_PEPPER_PREVIOUS",
+    "AUTH_REFRESH_TOKEN_SECRET",
     "WEBHOOK_SIGNING_SECRET",
 ];
 
@@ -137,9 +139,8 @@ fn jwt_key(resolution: &mut Resolution) {
 
 fn roots(resolution: &mut Resolution) {
     let short = |name: &str| {
-        resolution
-            .given_raw(name)
-            .is_some_and(|text| text.len() < LEAST_KEY_BYTES)
+        let text = resolution.given_raw(name);
+        text.is_some_and(|text| text.len() < LEAST_KEY_BYTES || text == PUBLIC_JWT_KEY)
     };
     let found: Vec<_> = ROOTS
         .iter()
@@ -163,6 +164,13 @@ fn clerk(resolution: &mut Resolution) {
     let url = resolution.raw("CLERK_JWKS_URL");
     if checks(resolution, "CLERK_JWKS_URL") && url.is_some_and(|url| !url.starts_with("https://")) {
         resolution.problem("CLERK_JWKS_URL", "must begin with https:// in production");
+    }
+    // The default is a page of whoever develops here (EXC-02).
+    let exchanges = resolution.raw("CLERK_JWKS_URL").is_some();
+    let parties = "CLERK_AUTHORIZED_PARTIES";
+    if exchanges && checks(resolution, parties) && !resolution.is_given(parties) {
+        let message = "must name the frontend origins in production when CLERK_JWKS_URL is set";
+        resolution.problem(parties, message);
     }
 }
 
